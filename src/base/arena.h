@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.h -- memory that dies together.
+ *
+ * An exchange takes what it needs from its arena and gives it all back with one reset. Chunks of 4 KiB are
+ * recycled through a small cache of the thread, so a request that needs one chunk costs no malloc. Larger
+ * wishes get a chunk of their own. Nothing here is freed one by one, and nothing outlives the reset.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct arena_chunk;
+struct arena {
+    struct arena_chunk *chunks;
+    char *at, *end;
+    size_t used; /* bytes of all chunks */
+    size_t cap;  /* refuses to pass this; 0 means ARENA_MAX */
+};
+
+enum { ARENA_MAX = 1 << 20, ARENA_CHUNK = 4096 };
+
+void *arena_new(struct arena *, size_t size, size_t align); /* not zeroed; NULL only past its cap */
+#define ARENA_NEW(arena, type) ((type *)arena_new((arena), sizeof(type), _Alignof(type)))
+#define ARENA_ARRAY(arena, type, count) ((type *)arena_new((arena), sizeof(type) * (count), _Alignof(type)))
+
+/* Copies end in a NUL that is not counted. p is NULL only past the cap. */
+struct slice arena_copy(struct arena *, struct slice);
+struct slice arena_format(struct arena *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void arena_reset(struct arena *);
+void arena_thread_done(void); /* frees this thread's spare chunks; called when a loop ends */

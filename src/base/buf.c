@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+
+err_t buf_room(struct buf *b, size_t want, char **at)
+{
+    size_t max = b->max ? b->max : BUF_MAX;
+    if (want > max || b->n > max - want)
+        return E_TOO_LARGE;
+    if (b->n + want > b->cap) {
+        size_t cap = b->cap ? b->cap : 256;
+        while (cap < b->n + want)
+            cap *= 2;
+        if (cap > max)
+            cap = max;
+        char *p = realloc(b->p, cap);
+        if (!p)
+            return E_NO_MEMORY;
+        b->p = p;
+        b->cap = cap;
+    }
+    *at = b->p + b->n;
+    return NULL;
+}
+
+err_t buf_add(struct buf *b, struct slice s)
+{
+    char *at;
+    TRY(buf_room(b, s.n, &at));
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    b->n += s.n;
+    return NULL;
+}
+
+err_t buf_add_char(struct buf *b, char c)
+{
+    return buf_add(b, slice_of(&c, 1));
+}
+
+err_t buf_format(struct buf *b, const char *fmt, ...)
+{
+    va_list ap, again;
+    char *at;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    CHECK(n >= 0);
+    err_t e = buf_room(b, (size_t)n + 1, &at);
+    if (!e) {
+        vsnprintf(at, (size_t)n + 1, fmt, again);
+        b->n += (size_t)n;
+    }
+    va_end(again);
+    return e;
+}
+
+void buf_eat(struct buf *b, size_t n)
+{
+    CHECK(n <= b->n);
+    b->n -= n;
+    if (b->n && n)
+        memmove(b->p, b->p + n, b->n);
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){.max = b->max};
+}

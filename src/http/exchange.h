@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exchange.h -- one request being answered, whatever the version of HTTP beneath.
+ *
+ * h1_server and h2_server fill in `ops`; handlers (serve, proxy, lab, metrics) see only this. A handler reads
+ * the body if it wants it, calls reply_head once, then reply_body or reply_file until the length is reached, then
+ * reply_end. What it leaves undone, exchange_conclude settles in one place: a handler that failed before
+ * reply_head gets an error page from err->http; after it the exchange is broken off (close, or RST_STREAM).
+ *
+ * The transport adds Date, and the framing: with Content-Length among the response's fields the body has
+ * exactly that length, otherwise it is sent chunked (HTTP/1.1), until close (1.0) or until END_STREAM (2).
+ * For HEAD, 204 and 304 the transport sends no body, whatever the handler writes.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "http/message.h"
+#include "rt/fiber.h"
+
+struct exchange;
+struct exchange_ops {
+    err_t (*read_body)(struct exchange *, void *, size_t cap, size_t *got, tick until);
+    err_t (*interim)(struct exchange *, const struct http_response *, tick until); /* 1xx */
+    err_t (*head)(struct exchange *, const struct http_response *, tick until);
+    err_t (*body)(struct exchange *, struct slice, tick until);
+    err_t (*file)(struct exchange *, int file, uint64_t off, uint64_t len, tick until);
+    err_t (*end)(struct exchange *, const struct http_fields *trailers, tick until);
+    /* Take the connection's stream over (CONNECT, Upgrade), with the bytes already read; NULL: impossible. */
+    err_t (*detach)(struct exchange *, struct stream **, struct slice *early);
+};
+
+struct exchange {
+    const struct exchange_ops *ops;
+    struct http_request request;
+    struct arena *arena;             /* dies with the exchange */
+    const struct addr *peer, *local; /* of the connection */
+    bool secure;                     /* over TLS */
+    /* -- kept by the functions below -- */
+    uint16_t status;        /* of the final head sent; 0 before */
+    uint64_t sent;          /* bytes of body sent */
+    uint64_t received;      /* bytes of request body read */
+    uint64_t body_length;   /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
+    bool body_done;         /* the request's body was read to its end */
+    bool ended, detached, broken;
+    tick started;           /* first byte of the request */
+    struct slice note;      /* what a handler wants in the access log (cache verdict) */
+};
+
+typedef err_t handler_fn(struct exchange *, const void *conf, tick until);
+
+/* got 0 = the whole body was read. Sends 100 (Continue) on the first call when the client waits for it. */
+MUST err_t request_body(struct exchange *, void *, size_t cap, size_t *got, tick until);
+MUST err_t reply_interim(struct exchange *, const struct http_response *, tick until);
+MUST err_t reply_head(struct exchange *, const struct http_response *, tick until);
+MUST err_t reply_body(struct exchange *, struct slice, tick until);
+MUST err_t reply_file(struct exchange *, int file, uint64_t off, uint64_t len, tick until);
+MUST err_t reply_end(struct exchange *, tick until);
+MUST err_t reply_end_trailers(struct exchange *, const struct http_fields *, tick until);
+
+/* Head, body and end in one: for small complete answers. Content-Length is added. `type` may be empty. */
+MUST err_t reply_text(struct exchange *, uint16_t status, struct slice type, struct slice body, tick until);
+/* The short readable page for a status; `detail` (escaped here) says what was wrong, may be empty. */
+MUST err_t reply_error(struct exchange *, uint16_t status, struct slice detail, tick until);
+
+/* Settle what the handler left: see above. `failed` is what the handler returned. */
+void exchange_conclude(struct exchange *, err_t failed, tick until);
+
+/* Fields in the arena, for building responses. False past the arena's cap. */
+bool fields_add(struct arena *, struct http_fields *, struct slice name, struct slice value);
+bool fields_add_id(struct arena *, struct http_fields *, enum http_field_id, struct slice value);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listen.h -- listening sockets: bound once, opened per worker with SO_REUSEPORT, taken over from systemd.
+ *
+ * A plain bind without SO_REUSEPORT probes first that nobody holds the port, since SO_REUSEPORT would share
+ * it silently with another l7. SO_REUSEADDR is set, so a stopped daemon starts again at once.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "rt/fiber.h"
+
+enum listen_flags {
+    LISTEN_DEFER = 1, /* TCP_DEFER_ACCEPT: only where the client speaks first */
+    LISTEN_UDP = 2,
+};
+
+struct listen_point {
+    struct addr addr;  /* as asked; the port is filled in once bound when it was 0 */
+    enum listen_flags flags;
+    int fd_count;      /* one a worker, or one shared when systemd passed it */
+    int *fds;
+};
+
+/* Bind `workers` sockets. Fills in the port when it was 0. E_BUSY ("address already in use: 127.0.0.1:80"),
+   E_PERMISSION, E_USAGE. Sockets passed by systemd (LISTEN_FDS) with the same address are taken over. */
+MUST err_t listen_open(struct listen_point *, int workers);
+int listen_fd(const struct listen_point *, int worker);
+void listen_close(struct listen_point *);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.h -- a two-way flow of bytes. TCP, TLS, one HTTP/2 stream, a trace and memory all look like this.
+ *
+ * A constructor that takes `below` takes it over: closing the upper stream closes the lower one. One fiber may
+ * read while another writes. A read of 0 bytes is the end of the stream; writes are all or error.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+struct stream;
+struct stream_ops {
+    const char *name;
+    err_t (*read)(struct stream *, void *, size_t cap, size_t *got, tick until);
+    err_t (*writev)(struct stream *, struct iovec *, int n, tick until);
+    err_t (*send_file)(struct stream *, int file, uint64_t off, uint64_t len, tick until); /* NULL: pread and write */
+    err_t (*finish)(struct stream *, tick until); /* FIN, close_notify, END_STREAM */
+    void (*close)(struct stream *);               /* never suspends; frees; closes below too */
+    bool (*pending)(const struct stream *);       /* readable without the kernel? then do not park. NULL: never */
+    int (*fd)(const struct stream *);             /* -1 when there is none */
+};
+struct stream {
+    const struct stream_ops *ops;
+    struct stream *below;
+};
+
+MUST err_t stream_read(struct stream *, void *, size_t cap, size_t *got, tick until);
+MUST err_t stream_write(struct stream *, struct slice, tick until);
+MUST err_t stream_writev(struct stream *, struct iovec *, int n, tick until); /* uses up the iovec array */
+MUST err_t stream_send_file(struct stream *, int file, uint64_t off, uint64_t len, tick until);
+MUST err_t stream_finish(struct stream *, tick until);
+void stream_close(struct stream *); /* NULL is accepted */
+bool stream_pending(const struct stream *);
+int stream_fd(const struct stream *);
+
+/* At least one more byte into the buffer, or E_EOF. Takes what one read gives, at most `most` bytes. */
+MUST err_t stream_fill(struct stream *, struct buf *, size_t most, tick until);
+/* The next line without its CRLF or LF; the caller eats `*took` bytes from the buffer when done with it.
+   E_EOF at a clean end, E_TRUNCATED inside a line, E_TOO_LARGE past the buffer's max. */
+MUST err_t stream_line(struct stream *, struct buf *, struct slice *line, size_t *took, tick until);
+/* Exactly `n` bytes into `out`; E_TRUNCATED when the stream ends before. */
+MUST err_t stream_read_exactly(struct stream *, void *out, size_t n, tick until);
+/* Until the end of `from`; each single wait gets `idle_ms`. `*moved` is kept current. */
+MUST err_t stream_copy(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms);
+
+/* Over a connected non-blocking socket, which it takes over. */
+struct stream_tcp {
+    struct stream stream;
+    int fd;
+};
+void stream_tcp_init(struct stream_tcp *, int fd);  /* embedded: close() closes the fd and frees nothing */
+MUST err_t stream_tcp(int fd, struct stream **);    /* E_NO_MEMORY; then the fd is closed */
+
+/* Tests: reads come from `input` in pieces of at most `chunk` bytes, writes land in `output`. */
+struct stream_mem {
+    struct stream stream;
+    struct slice input;
+    size_t chunk; /* 0: no bound */
+    struct buf output;
+    bool finished, closed;
+};
+void stream_mem_init(struct stream_mem *, struct slice input, size_t chunk);

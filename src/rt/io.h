@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io.h -- THE retry loop: the one place that knows EAGAIN and EINTR.
+ *
+ * Every call tries first and waits only when the kernel says so. Descriptors are non-blocking and belong to
+ * one loop. One fiber may read while another writes; two readers (or two writers) at once are a bug.
+ * A descriptor that was used here is closed with io_close, which forgets its remembered readiness.
+ * SIGPIPE is ignored by loop_open.
+ */
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/addr.h"
+#include "rt/fiber.h"
+
+enum io_dir { IO_READ, IO_WRITE };
+
+MUST err_t io_wait(int fd, enum io_dir, tick until); /* after a foreign library said "would block" */
+
+MUST err_t io_read(int fd, void *, size_t cap, size_t *got, tick until); /* got 0 = end of stream */
+MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got);         /* never waits: E_TIMEOUT when nothing is there */
+MUST err_t io_writev(int fd, struct iovec *, int n, tick until);         /* all or error; the iovec array is used up */
+MUST err_t io_write(int fd, const void *, size_t n, tick until);
+/* `len` bytes of `file` from `off` by sendfile(2); E_TRUNCATED when the file ends early. */
+MUST err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until);
+/* Move up to `cap` bytes from one descriptor to another, one of which is a pipe, by splice(2). got 0 = end. */
+MUST err_t io_splice(int from, int to, size_t cap, size_t *got, tick until);
+
+MUST err_t io_accept(int fd, int *conn, struct addr *peer, tick until); /* CLOEXEC and non-blocking */
+MUST err_t io_accept_now(int fd, int *conn, struct addr *peer);         /* never waits: E_TIMEOUT when none is there */
+MUST err_t io_connect(int fd, const struct addr *, tick until);
+
+/* Datagrams. At least one message is received; `*got` says how many. Sending tries all and returns how many
+   the kernel took; an error of a single datagram stops there and is returned when it was the first. */
+MUST err_t io_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *got, tick until);
+MUST err_t io_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *sent, tick until);
+
+void io_close(int fd);
+/* Half-close: no more writes (SHUT_WR). */
+void io_finish(int fd);
+/* Has the peer hung up or sent anything since the last read? For probing idle pooled connections; no waiting. */
+bool io_idle_and_alive(int fd);
