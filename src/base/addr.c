@@ -15,7 +15,8 @@ static struct addr addr_v4(struct in_addr in, uint16_t port)
 static struct addr addr_v6(struct in6_addr in, uint32_t scope, uint16_t port)
 {
     struct addr a = {.len = sizeof a.v6};
-    a.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in, .sin6_port = htons(port), .sin6_scope_id = scope};
+    a.v6 = (struct sockaddr_in6){
+        .sin6_family = AF_INET6, .sin6_addr = in, .sin6_port = htons(port), .sin6_scope_id = scope};
     return a;
 }
 
@@ -115,10 +116,10 @@ char *addr_text(const struct addr *a, char out[ADDR_TEXT])
 
 uint16_t addr_port(const struct addr *a)
 {
-    return a->len == 0                      ? 0
-           : a->sa.sa_family == AF_INET     ? ntohs(a->v4.sin_port)
-           : a->sa.sa_family == AF_INET6    ? ntohs(a->v6.sin6_port)
-                                            : 0;
+    return a->len == 0                   ? 0
+           : a->sa.sa_family == AF_INET  ? ntohs(a->v4.sin_port)
+           : a->sa.sa_family == AF_INET6 ? ntohs(a->v6.sin6_port)
+                                         : 0;
 }
 
 void addr_set_port(struct addr *a, uint16_t port)

@@ -34,8 +34,8 @@ char *addr_text(const struct addr *, char out[ADDR_TEXT]);      /* "127.0.0.1:80
 char *addr_text_host(const struct addr *, char out[ADDR_TEXT]); /* without port and brackets */
 uint16_t addr_port(const struct addr *);                        /* 0 for Unix sockets */
 void addr_set_port(struct addr *, uint16_t);
-bool addr_eq(const struct addr *, const struct addr *);       /* host and port */
-bool addr_eq_host(const struct addr *, const struct addr *);  /* IPv4-mapped IPv6 equals the IPv4 address */
+bool addr_eq(const struct addr *, const struct addr *);      /* host and port */
+bool addr_eq_host(const struct addr *, const struct addr *); /* IPv4-mapped IPv6 equals the IPv4 address */
 bool addr_is_loopback(const struct addr *);
 bool addr_is_multicast(const struct addr *); /* multicast or IPv4 broadcast */
 uint64_t addr_hash_host(const struct addr *, uint64_t seed);

@@ -21,7 +21,7 @@ struct arena {
 enum { ARENA_MAX = 1 << 20, ARENA_CHUNK = 4096 };
 
 void *arena_new(struct arena *, size_t size, size_t align); /* not zeroed; NULL only past its cap */
-#define ARENA_NEW(arena, type) ((type *)arena_new((arena), sizeof(type), _Alignof(type)))
+#define ARENA_NEW(arena, type)          ((type *)arena_new((arena), sizeof(type), _Alignof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_new((arena), sizeof(type) * (count), _Alignof(type)))
 
 /* Copies end in a NUL that is not counted. p is NULL only past the cap. */

@@ -11,9 +11,9 @@
 typedef int64_t tick;
 
 #define TICK_NEVER INT64_MAX
-#define TICK_US INT64_C(1000)
-#define TICK_MS INT64_C(1000000)
-#define TICK_S INT64_C(1000000000)
+#define TICK_US    INT64_C(1000)
+#define TICK_MS    INT64_C(1000000)
+#define TICK_S     INT64_C(1000000000)
 
 tick clock_now(void);     /* monotonic, ns */
 int64_t clock_wall(void); /* since the epoch, ns */

@@ -10,7 +10,7 @@
 #include "base/slice.h"
 
 struct cursor {
-    uint8_t *p;  /* for reading the bytes are never written through */
+    uint8_t *p; /* for reading the bytes are never written through */
     size_t n, at;
     bool bad;
 };

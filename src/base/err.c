@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "base/text.h"
 
-#define ERR_ROW(name, text, kind, http, exit, sysexit, retry) \
+#define ERR_ROW(name, text, kind, http, exit, sysexit, retry)                                                          \
     const struct err name[1] = {{#name, text, kind, http, exit, sysexit, retry}};
 #include "base/err.def"
 #undef ERR_ROW

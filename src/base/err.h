@@ -39,11 +39,11 @@ typedef const struct err *err_t;
 #define MUST __attribute__((warn_unused_result))
 
 /* Return early on failure. The only control-flow macro in the house. */
-#define TRY(call)             \
-    do {                      \
-        err_t try_ = (call);  \
-        if (try_)             \
-            return try_;      \
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        err_t try_ = (call);                                                                                           \
+        if (try_)                                                                                                      \
+            return try_;                                                                                               \
     } while (0)
 
 /* Run `fn(&local)` when the local goes out of scope: AUTO(buf_free) struct buf b = {0}; */

@@ -84,9 +84,9 @@ static inline bool ascii_alpha(char c)
 /* -1 when `c` is no hexadecimal digit. */
 int ascii_hex(char c);
 
-bool slice_eq_case(struct slice a, struct slice b);      /* equal but for ASCII case */
+bool slice_eq_case(struct slice a, struct slice b); /* equal but for ASCII case */
 bool slice_starts_case(struct slice s, struct slice head);
-int slice_cmp(struct slice a, struct slice b);           /* order of bytes, as memcmp; shorter first */
+int slice_cmp(struct slice a, struct slice b); /* order of bytes, as memcmp; shorter first */
 
 /* Index of the first `c` at or after `from`, or SIZE_MAX. */
 size_t slice_find(struct slice s, char c, size_t from);
@@ -94,7 +94,7 @@ size_t slice_find(struct slice s, char c, size_t from);
 size_t slice_find_slice(struct slice s, struct slice needle);
 bool slice_has(struct slice s, char c);
 
-struct slice slice_trim(struct slice s);                 /* without SP and HTAB at both ends */
+struct slice slice_trim(struct slice s); /* without SP and HTAB at both ends */
 
 /* Cut the part before the first `sep` off `*rest` and leave what follows it there. Returns false, with
    `*head` untouched, when nothing is left; the last part is returned even when no `sep` follows it. */

@@ -81,7 +81,8 @@ static err_t histogram(struct buf *out)
 {
     static const char name[] = "l7_http_request_duration_seconds";
     uint64_t count = 0, sum = 0;
-    TRY(buf_format(out, "# TYPE %s histogram\n# UNIT %s seconds\n# HELP %s Time from first byte to last\n", name, name, name));
+    TRY(buf_format(out, "# TYPE %s histogram\n# UNIT %s seconds\n# HELP %s Time from first byte to last\n", name, name,
+                   name));
     for (unsigned b = 0; b < STAT_HISTOGRAM_BUCKETS; b++) {
         for (struct stat_set *s = all_sets(); s; s = s->next)
             count += atomic_load_explicit(&s->latency[b], memory_order_relaxed);

@@ -26,9 +26,9 @@ struct stat_set {
     struct stat_set *next;
 };
 
-extern _Thread_local struct stat_set *stat_here;      /* NULL until stat_join */
+extern _Thread_local struct stat_set *stat_here; /* NULL until stat_join */
 
-MUST err_t stat_join(void);  /* give this thread a set, kept until the process ends */
+MUST err_t stat_join(void); /* give this thread a set, kept until the process ends */
 
 static inline void stat_add(enum stat_id id, int64_t n)
 {

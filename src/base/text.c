@@ -29,10 +29,8 @@ err_t text_duration(struct slice s, int64_t *ns)
     static const struct {
         struct slice name;
         int64_t ns;
-    } units[] = {{{"", 0}, TICK_S},         {{"ns", 2}, 1},
-                 {{"us", 2}, TICK_US},      {{"ms", 2}, TICK_MS},
-                 {{"s", 1}, TICK_S},        {{"m", 1}, 60 * TICK_S},
-                 {{"h", 1}, 3600 * TICK_S}, {{"d", 1}, 86400 * TICK_S}};
+    } units[] = {{{"", 0}, TICK_S},  {{"ns", 2}, 1},          {{"us", 2}, TICK_US},      {{"ms", 2}, TICK_MS},
+                 {{"s", 1}, TICK_S}, {{"m", 1}, 60 * TICK_S}, {{"h", 1}, 3600 * TICK_S}, {{"d", 1}, 86400 * TICK_S}};
     double v;
     struct slice unit;
     if (leading_decimal(s, &v, &unit))
@@ -107,7 +105,11 @@ char *text_duration_human(int64_t ns, char *out)
 static size_t utf8_one(const uint8_t *p, size_t n, uint32_t *cp)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
+    size_t len = p[0] < 0x80             ? 1
+                 : (p[0] & 0xe0) == 0xc0 ? 2
+                 : (p[0] & 0xf0) == 0xe0 ? 3
+                 : (p[0] & 0xf8) == 0xf0 ? 4
+                                         : 0;
     if (len == 0 || len > n)
         return 0;
     uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);

@@ -34,12 +34,12 @@ void fiber_wake(struct fiber *);               /* same loop only; harmless when 
 void fiber_wait_uncanceled(const char *where); /* only scope_close and offload may use this */
 
 extern _Thread_local int fiber_foreign;
-#define FOREIGN(call)                \
-    ({                               \
-        fiber_foreign++;             \
-        __typeof__(call) r_ = (call); \
-        fiber_foreign--;             \
-        r_;                          \
+#define FOREIGN(call)                                                                                                  \
+    ({                                                                                                                 \
+        fiber_foreign++;                                                                                               \
+        __typeof__(call) r_ = (call);                                                                                  \
+        fiber_foreign--;                                                                                               \
+        r_;                                                                                                            \
     })
 
 /* Every live fiber of this loop to stderr: name, age, where it waits (SIGUSR2). */

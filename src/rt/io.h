@@ -17,11 +17,16 @@
 
 enum io_dir { IO_READ, IO_WRITE };
 
-MUST err_t io_wait(int fd, enum io_dir, tick until); /* after a foreign library said "would block" */
+/* Wait for readiness, as the io calls remember it: at once when it is remembered. For use with the _now calls. */
+MUST err_t io_wait(int fd, enum io_dir, tick until);
+/* The same for a library that makes system calls of its own (c-ares): it uses readiness up without telling, so this
+   may return early. Try again, and wait again. Never park such a descriptor. */
+MUST err_t io_wait_foreign(int fd, enum io_dir, tick until);
 
 MUST err_t io_read(int fd, void *, size_t cap, size_t *got, tick until); /* got 0 = end of stream */
-MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got);         /* never waits: E_TIMEOUT when nothing is there */
-MUST err_t io_writev(int fd, struct iovec *, int n, tick until);         /* all or error; the iovec array is used up */
+MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got);      /* never waits: E_TIMEOUT when nothing is there */
+MUST err_t io_writev(int fd, struct iovec *, int n, tick until);      /* all or error; the iovec array is used up */
+MUST err_t io_write_now(int fd, const void *, size_t n, size_t *put); /* never waits: E_TIMEOUT when there is no room */
 MUST err_t io_write(int fd, const void *, size_t n, tick until);
 /* `len` bytes of `file` from `off` by sendfile(2); E_TRUNCATED when the file ends early. */
 MUST err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until);
@@ -32,12 +37,14 @@ MUST err_t io_accept(int fd, int *conn, struct addr *peer, tick until); /* CLOEX
 MUST err_t io_accept_now(int fd, int *conn, struct addr *peer);         /* never waits: E_TIMEOUT when none is there */
 MUST err_t io_connect(int fd, const struct addr *, tick until);
 
-/* Datagrams. At least one message is received; `*got` says how many. Sending tries all and returns how many
-   the kernel took; an error of a single datagram stops there and is returned when it was the first. */
+/* Datagrams. At least one message is received; `*got` says how many. Sending goes on until all are taken or one
+   fails: then its error is returned and `*sent` is its index. */
 MUST err_t io_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *got, tick until);
 MUST err_t io_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *sent, tick until);
 
 void io_close(int fd);
+/* For a descriptor that a foreign library (c-ares) is about to close by itself. */
+void io_forget(int fd);
 /* Half-close: no more writes (SHUT_WR). */
 void io_finish(int fd);
 /* Has the peer hung up or sent anything since the last read? For probing idle pooled connections; no waiting. */

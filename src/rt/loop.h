@@ -17,17 +17,17 @@ struct note {
     void (*run)(struct note *); /* on the loop, must not suspend */
 };
 
-MUST err_t loop_open(struct loop **);      /* make a loop for this thread; E_NO_FDS, E_NO_MEMORY */
-struct loop *loop_self(void);              /* this thread's loop, NULL before loop_open */
-struct scope *loop_scope(struct loop *);   /* for fibers that no other fiber owns */
+MUST err_t loop_open(struct loop **);    /* make a loop for this thread; E_NO_FDS, E_NO_MEMORY */
+struct loop *loop_self(void);            /* this thread's loop, NULL before loop_open */
+struct scope *loop_scope(struct loop *); /* for fibers that no other fiber owns */
 /* Run `fn` as the loop's first fiber and turn until the loop's scope is empty. */
 MUST err_t loop_run(struct loop *, const char *name, fiber_fn *, void *arg);
 void loop_close(struct loop *);
 
 void loop_post(struct loop *, struct note *); /* thread-safe */
 
-tick now(void);          /* the loop's clock, read once a turn; the real clock outside of a loop */
-tick after(int64_t ms);  /* now() + ms; negative means TICK_NEVER */
-int64_t wall_now(void);  /* wall time in ns, from the same reading */
+tick now(void);         /* the loop's clock, read once a turn; the real clock outside of a loop */
+tick after(int64_t ms); /* now() + ms; negative means TICK_NEVER */
+int64_t wall_now(void); /* wall time in ns, from the same reading */
 
 void loop_fiber_max(struct loop *, size_t max); /* cap on live fibers; the default is 16,000 */

@@ -14,8 +14,8 @@
 
 struct timer {
     struct list link;
-    tick at;                    /* when it should fire */
-    tick queued;                /* the time its place in the wheel stands for */
+    tick at;                      /* when it should fire */
+    tick queued;                  /* the time its place in the wheel stands for */
     void (*fire)(struct timer *); /* on the loop, must not suspend; the timer is out of the wheel by then */
 };
 
@@ -28,8 +28,10 @@ struct timer_wheel {
 };
 
 void timer_wheel_init(struct timer_wheel *, tick now);
-void timer_wheel_run(struct timer_wheel *, tick now); /* fire what is due */
-tick timer_wheel_next(const struct timer_wheel *);    /* no timer fires before this; TICK_NEVER when empty */
+void timer_wheel_run(struct timer_wheel *, tick now);       /* fire what is due */
+tick timer_wheel_next(const struct timer_wheel *);          /* no timer fires before this; TICK_NEVER when empty */
+void timer_wheel_add(struct timer_wheel *, struct timer *); /* one that is not in the wheel, at its `at` */
+void timer_wheel_set(struct timer_wheel *, struct timer *, tick at); /* as timer_set, on any wheel */
 
 /* On this thread's loop. A struct timer that is {0} but for `fire` is a stopped timer. */
 void timer_set(struct timer *, tick at); /* TICK_NEVER stops it */

@@ -11,11 +11,12 @@
 #include "rt/loop.h"
 
 struct worker_hooks {
-    int count;                           /* threads, at least 1 */
-    err_t (*start)(void *arg, int index); /* in a fiber on each loop: open listeners, spawn into loop_scope; then return */
-    void (*drain)(void *arg, int index);  /* on each loop, must not suspend: stop accepting, wake the parked */
-    err_t (*reload)(void *arg);           /* in the calling thread: build the new state, then worker_each to swap */
-    void (*ready)(void *arg);             /* in the calling thread, once every worker has started (print addresses, notify) */
+    int count; /* threads, at least 1 */
+    err_t (*start)(void *arg,
+                   int index); /* in a fiber on each loop: open listeners, spawn into loop_scope; then return */
+    void (*drain)(void *arg, int index); /* on each loop, must not suspend: stop accepting, wake the parked */
+    err_t (*reload)(void *arg);          /* in the calling thread: build the new state, then worker_each to swap */
+    void (*ready)(void *arg); /* in the calling thread, once every worker has started (print addresses, notify) */
     void *arg;
     int64_t drain_ms;
 };
@@ -24,7 +25,7 @@ struct worker_hooks {
 MUST err_t worker_run(const struct worker_hooks *);
 /* Run `fn` on every loop and wait for all of them; from the calling thread of worker_run only. */
 void worker_each(void (*fn)(void *arg, int index), void *arg);
-void worker_stop(void);   /* begin the drain from any thread, as SIGTERM does */
+void worker_stop(void); /* begin the drain from any thread, as SIGTERM does */
 bool worker_draining(void);
-int worker_cores(void);   /* CPUs that this process may run on */
-int worker_index(void);   /* of this thread's loop; 0 outside of workers */
+int worker_cores(void); /* CPUs that this process may run on */
+int worker_index(void); /* of this thread's loop; 0 outside of workers */

@@ -67,8 +67,10 @@ static void distance_counts_a_swap_as_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations),       cmocka_unit_test(sizes),
-        cmocka_unit_test(base64_is_strict), cmocka_unit_test(controls_never_reach_the_terminal),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(base64_is_strict),
+        cmocka_unit_test(controls_never_reach_the_terminal),
         cmocka_unit_test(distance_counts_a_swap_as_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

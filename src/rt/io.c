@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "rt/io.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "rt/internal.h"
+#include "rt/sys.h"
+
+enum { SEND_FILE_STEP = 1 << 20 };
+
+/* Is trying worth a system call? Yes, unless the poller watches it and nothing has happened since EAGAIN. */
+static bool may(const struct slot *s, enum io_dir dir)
+{
+    return !s || !s->watched || (dir == IO_READ ? s->readable : s->writable);
+}
+
+static void spent(struct slot *s, enum io_dir dir)
+{
+    if (s && dir == IO_READ)
+        s->readable = false;
+    else if (s)
+        s->writable = false;
+}
+
+/* What to do about a failed call: NULL = try again now. `until` < 0 means never wait. */
+static err_t failed(int fd, enum io_dir dir, tick until)
+{
+    if (errno == EINTR)
+        return NULL;
+    if (errno != EAGAIN && errno != EWOULDBLOCK)
+        return err_errno(errno);
+    spent(slot_find(fd), dir);
+    return until < 0 ? E_TIMEOUT : slot_wait(fd, dir, until);
+}
+
+err_t io_wait(int fd, enum io_dir dir, tick until)
+{
+    struct slot *s = slot_find(fd);
+    return s && s->watched && may(s, dir) ? fiber_spend() : slot_wait(fd, dir, until);
+}
+
+err_t io_wait_foreign(int fd, enum io_dir dir, tick until)
+{
+    struct slot *s = slot_find(fd);
+    err_t e = io_wait(fd, dir, until);
+    if (s || (s = slot_find(fd)))
+        spent(s, dir); /* the library uses it up without telling */
+    return e;
+}
+
+static err_t read_from(int fd, void *p, size_t cap, size_t *got, tick until)
+{
+    for (;;) {
+        struct slot *s = slot_find(fd);
+        if (!may(s, IO_READ))
+            TRY(until < 0 ? E_TIMEOUT : slot_wait(fd, IO_READ, until));
+        ssize_t n = sys_read(fd, p, cap);
+        if (n >= 0) {
+            /* A short read has emptied the socket (epoll(7)), unless the end is waiting behind the data. */
+            if ((size_t)n < cap && s && !s->hangup)
+                s->readable = false;
+            *got = (size_t)n;
+            return until < 0 ? NULL : fiber_spend();
+        }
+        TRY(failed(fd, IO_READ, until));
+    }
+}
+
+err_t io_read(int fd, void *p, size_t cap, size_t *got, tick until)
+{
+    return read_from(fd, p, cap, got, until);
+}
+
+err_t io_read_now(int fd, void *p, size_t cap, size_t *got)
+{
+    return read_from(fd, p, cap, got, -1);
+}
+
+static void advance(struct iovec **v, int *n, size_t done)
+{
+    while (*n && done >= (*v)->iov_len) {
+        done -= (*v)->iov_len;
+        ++*v, --*n;
+    }
+    if (*n) {
+        (*v)->iov_base = (char *)(*v)->iov_base + done;
+        (*v)->iov_len -= done;
+    }
+}
+
+err_t io_writev(int fd, struct iovec *v, int n, tick until)
+{
+    advance(&v, &n, 0); /* empty pieces at the front */
+    while (n) {
+        if (!may(slot_find(fd), IO_WRITE))
+            TRY(slot_wait(fd, IO_WRITE, until));
+        ssize_t done = sys_writev(fd, v, n < IOV_MAX ? n : IOV_MAX);
+        if (done >= 0)
+            advance(&v, &n, (size_t)done);
+        else
+            TRY(failed(fd, IO_WRITE, until));
+    }
+    return fiber_spend();
+}
+
+err_t io_write_now(int fd, const void *p, size_t n, size_t *put)
+{
+    struct iovec v = {(void *)(uintptr_t)p, n};
+    for (;;) {
+        if (!may(slot_find(fd), IO_WRITE))
+            return E_TIMEOUT;
+        ssize_t done = sys_writev(fd, &v, 1);
+        if (done >= 0) {
+            *put = (size_t)done;
+            return NULL;
+        }
+        TRY(failed(fd, IO_WRITE, -1));
+    }
+}
+
+err_t io_write(int fd, const void *p, size_t n, tick until)
+{
+    struct iovec v = {(void *)(uintptr_t)p, n};
+    return io_writev(fd, &v, 1, until);
+}
+
+err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
+{
+    off_t at = (off_t)off;
+    while (len) {
+        if (!may(slot_find(fd), IO_WRITE))
+            TRY(slot_wait(fd, IO_WRITE, until));
+        ssize_t n = sys_sendfile(fd, file, &at, len < SEND_FILE_STEP ? len : SEND_FILE_STEP);
+        if (n == 0)
+            return E_TRUNCATED;
+        if (n > 0) {
+            len -= (uint64_t)n;
+            TRY(fiber_spend());
+        } else {
+            TRY(failed(fd, IO_WRITE, until));
+        }
+    }
+    return NULL;
+}
+
+err_t io_splice(int from, int to, size_t cap, size_t *got, tick until)
+{
+    for (;;) {
+        ssize_t n = sys_splice(from, to, cap);
+        if (n >= 0) {
+            *got = (size_t)n;
+            return fiber_spend();
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return err_errno(errno);
+        /* splice(2) does not say which side would block: look at the source first, which is what mostly does. */
+        char byte;
+        bool source = sys_peek(from, &byte, 1) < 0 && errno == EAGAIN;
+        int fd = source ? from : to;
+        enum io_dir dir = source ? IO_READ : IO_WRITE;
+        spent(slot_find(fd), dir);
+        TRY(slot_wait(fd, dir, until));
+    }
+}
+
+static err_t accept_from(int fd, int *conn, struct addr *peer, tick until)
+{
+    for (;;) {
+        if (!may(slot_find(fd), IO_READ))
+            TRY(until < 0 ? E_TIMEOUT : slot_wait(fd, IO_READ, until));
+        peer->len = sizeof *peer - offsetof(struct addr, sa);
+        int n = sys_accept(fd, &peer->sa, &peer->len);
+        if (n >= 0) {
+            *conn = n;
+            return until < 0 ? NULL : fiber_spend();
+        }
+        if (errno != ECONNABORTED) /* that one gave up while it waited in line */
+            TRY(failed(fd, IO_READ, until));
+    }
+}
+
+err_t io_accept(int fd, int *conn, struct addr *peer, tick until)
+{
+    return accept_from(fd, conn, peer, until);
+}
+
+err_t io_accept_now(int fd, int *conn, struct addr *peer)
+{
+    return accept_from(fd, conn, peer, -1);
+}
+
+err_t io_connect(int fd, const struct addr *to, tick until)
+{
+    if (sys_connect(fd, &to->sa, to->len) == 0)
+        return NULL;
+    if (errno == EAGAIN) /* a Unix socket whose backlog is full: nothing will announce room */
+        return E_REFUSED;
+    if (errno != EINPROGRESS && errno != EINTR)
+        return err_errno(errno);
+    TRY(slot_wait(fd, IO_WRITE, until));
+    int error = sys_connect_result(fd);
+    return error ? err_errno(error) : NULL;
+}
+
+err_t io_recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, unsigned *got, tick until)
+{
+    for (;;) {
+        struct slot *s = slot_find(fd);
+        if (!may(s, IO_READ))
+            TRY(slot_wait(fd, IO_READ, until));
+        int k = sys_recvmmsg(fd, m, n, flags);
+        if (k > 0) {
+            *got = (unsigned)k;
+            return fiber_spend();
+        }
+        TRY(failed(fd, IO_READ, until));
+    }
+}
+
+err_t io_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, unsigned *sent, tick until)
+{
+    *sent = 0;
+    while (*sent < n) {
+        if (!may(slot_find(fd), IO_WRITE))
+            TRY(slot_wait(fd, IO_WRITE, until));
+        int k = sys_sendmmsg(fd, m + *sent, n - *sent, flags);
+        if (k > 0)
+            *sent += (unsigned)k;
+        else
+            TRY(failed(fd, IO_WRITE, until));
+    }
+    return fiber_spend();
+}
+
+void io_forget(int fd)
+{
+    slot_forget(fd);
+}
+
+void io_close(int fd)
+{
+    if (loop_here)
+        slot_forget(fd);
+    sys_close(fd);
+}
+
+void io_finish(int fd)
+{
+    sys_shutdown_write(fd); /* fails only when the peer is gone already */
+}
+
+bool io_idle_and_alive(int fd)
+{
+    char byte;
+    return sys_peek(fd, &byte, 1) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}

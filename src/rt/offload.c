@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "rt/offload.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "rt/internal.h"
+
+struct job { /* on the calling fiber's stack */
+    struct note done;
+    struct list link;
+    err_t (*fn)(void *);
+    void *arg;
+    err_t result;
+    struct fault_note detail; /* what `fn` noted, for the calling fiber */
+    struct loop *loop;
+    struct fiber *fiber;
+    enum { QUEUED, RUNNING, FINISHED } state;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static struct list jobs = {&jobs, &jobs};
+static int threads, idle;
+
+static void finished(struct note *n)
+{
+    struct job *j = LIST_ENTRY(n, struct job, done);
+    j->state = FINISHED;
+    fiber_wake(j->fiber);
+}
+
+static void *helper(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        while (list_empty(&jobs)) {
+            idle++;
+            pthread_cond_wait(&work, &lock);
+            idle--;
+        }
+        struct job *j = LIST_ENTRY(jobs.next, struct job, link);
+        list_remove(&j->link);
+        j->state = RUNNING;
+        pthread_mutex_unlock(&lock);
+        fault_here = &j->detail;
+        j->result = j->fn(j->arg);
+        fault_here = NULL;
+        loop_post(j->loop, &j->done); /* from here on the job belongs to its fiber again */
+        pthread_mutex_lock(&lock);
+    }
+    return NULL;
+}
+
+static err_t one_more(void)
+{
+    pthread_t t;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&t, NULL, helper, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return threads ? NULL : E_NO_MEMORY;
+    pthread_detach(t);
+    threads++;
+    return NULL;
+}
+
+/* Take it back if nobody has started it. */
+static bool withdraw(struct job *j)
+{
+    pthread_mutex_lock(&lock);
+    bool queued = j->state == QUEUED;
+    if (queued)
+        list_remove(&j->link);
+    pthread_mutex_unlock(&lock);
+    return queued;
+}
+
+err_t offload(err_t (*fn)(void *), void *arg, tick until)
+{
+    struct job j = {.done.run = finished, .fn = fn, .arg = arg, .loop = loop_here, .fiber = fiber_self()};
+    if (fiber_canceled())
+        return E_CANCELED;
+    pthread_mutex_lock(&lock);
+    err_t e = !idle && threads < OFFLOAD_THREADS ? one_more() : NULL;
+    if (!e)
+        list_add_last(&jobs, &j.link);
+    pthread_cond_signal(&work);
+    pthread_mutex_unlock(&lock);
+    TRY(e);
+    e = fiber_wait("offload", until);
+    if (e && withdraw(&j))
+        return e;
+    while (j.state != FINISHED) /* written by `finished`, on this very loop */
+        fiber_wait_uncanceled("offload");
+    if (j.result && j.detail.text[0])
+        memcpy(fault_here, &j.detail, sizeof j.detail);
+    return j.result;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "rt/scope.h"
+
+#include "rt/internal.h"
+
+void scope_open(struct scope *s)
+{
+    list_init(&s->fibers);
+    s->waiting = NULL;
+    s->closing = false;
+}
+
+err_t scope_spawn(struct scope *s, const char *name, fiber_fn *fn, void *arg)
+{
+    if (s->closing)
+        return E_CANCELED;
+    err_t why = NULL;
+    struct fiber *f = fiber_new(s, name, fn, arg, &why);
+    if (!f)
+        return why;
+    fiber_ready(loop_here, f);
+    return NULL;
+}
+
+bool scope_empty(const struct scope *s)
+{
+    return list_empty(&s->fibers);
+}
+
+err_t scope_join(struct scope *s, tick until)
+{
+    while (!scope_empty(s)) {
+        s->waiting = fiber_self();
+        err_t e = fiber_wait("join", until);
+        s->waiting = NULL;
+        TRY(e);
+    }
+    return NULL;
+}
+
+void scope_cancel(struct scope *s)
+{
+    s->closing = true;
+    for (struct list *at = s->fibers.next; at != &s->fibers; at = at->next) {
+        struct fiber *f = LIST_ENTRY(at, struct fiber, in_scope);
+        f->canceled = true;
+        if (!f->shielded)
+            fiber_end_wait(f, E_CANCELED);
+    }
+}
+
+void scope_close(struct scope *s)
+{
+    scope_cancel(s);
+    while (!scope_empty(s)) {
+        s->waiting = fiber_self();
+        fiber_wait_uncanceled("close");
+        s->waiting = NULL;
+    }
+}

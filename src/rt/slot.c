@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "rt/slot.h"
+
+#include <stdlib.h>
+
+#include "rt/internal.h"
+
+struct slot *slot_find(int fd)
+{
+    struct slots *t = &loop_here->slots;
+    unsigned c = (unsigned)fd / SLOT_CHUNK;
+    return c < t->chunks && t->chunk[c] ? &t->chunk[c][(unsigned)fd % SLOT_CHUNK] : NULL;
+}
+
+err_t slot_get(int fd, struct slot **out)
+{
+    struct slots *t = &loop_here->slots;
+    unsigned c = (unsigned)fd / SLOT_CHUNK;
+    CHECK(fd >= 0);
+    if (c >= t->chunks) {
+        unsigned chunks = t->chunks ? t->chunks * 2 : 8;
+        while (chunks <= c)
+            chunks *= 2;
+        struct slot **p = realloc(t->chunk, chunks * sizeof *p);
+        if (!p)
+            return E_NO_MEMORY;
+        memset(p + t->chunks, 0, (chunks - t->chunks) * sizeof *p);
+        t->chunk = p;
+        t->chunks = chunks;
+    }
+    if (!t->chunk[c] && !(t->chunk[c] = calloc(SLOT_CHUNK, sizeof(struct slot))))
+        return E_NO_MEMORY;
+    *out = &t->chunk[c][(unsigned)fd % SLOT_CHUNK];
+    return NULL;
+}
+
+err_t slot_watch(int fd, struct slot *s)
+{
+    if (s->watched)
+        return NULL;
+    TRY(poll_watch(loop_here->poller, fd, (uint64_t)s->generation << 32 | (uint32_t)fd));
+    s->watched = true;
+    s->readable = s->writable = s->hangup = false; /* adding to the poller reports what is ready now */
+    return NULL;
+}
+
+err_t slot_wait(int fd, enum io_dir dir, tick until)
+{
+    struct slot *s;
+    TRY(slot_get(fd, &s));
+    TRY(slot_watch(fd, s));
+    struct fiber **who = dir == IO_READ ? &s->reader : &s->writer;
+    CHECK(*who == NULL); /* two readers, or two writers, of one descriptor */
+    *who = fiber_self();
+    err_t e = fiber_wait(dir == IO_READ ? "read" : "write", until);
+    *who = NULL;
+    return e;
+}
+
+void slot_event(const struct ready *r)
+{
+    struct slot *s = slot_find((int)(uint32_t)r->token);
+    if (!s || s->generation != r->token >> 32 || !s->watched)
+        return; /* for an earlier user of this number */
+    s->readable |= r->read || r->hangup;
+    s->writable |= r->write || r->hangup;
+    s->hangup |= r->hangup;
+    if (s->parked && s->readable) {
+        struct parked *p = s->parked;
+        park_leave(p);
+        p->wake(p, PARK_READY);
+        return;
+    }
+    if (s->reader && s->readable)
+        fiber_wake(s->reader);
+    if (s->writer && s->writable)
+        fiber_wake(s->writer);
+}
+
+void slot_forget(int fd)
+{
+    struct slot *s = slot_find(fd);
+    if (!s)
+        return;
+    CHECK(!s->reader && !s->writer && !s->parked);
+    if (s->watched)
+        poll_forget(loop_here->poller, fd);
+    *s = (struct slot){.generation = s->generation + 1};
+}
+
+void slots_done(struct slots *t)
+{
+    for (unsigned i = 0; i < t->chunks; i++)
+        free(t->chunk[i]);
+    free(t->chunk);
+}

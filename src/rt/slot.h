@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slot.h -- what a loop remembers about each descriptor: its readiness and who waits.
+ *
+ * A descriptor is put into the poller at its first EAGAIN, once and edge-triggered; from then on readiness
+ * stands here until a call says EAGAIN, or reads less than it asked for. That is two epoll_ctl calls at most in a
+ * connection's life, and none for one that closes before anything would have blocked.
+ */
+#pragma once
+
+#include "rt/io.h"
+#include "rt/park.h"
+#include "rt/poll.h"
+
+struct slot {
+    uint32_t generation; /* in the poller's token: an event for an earlier user of the number is dropped */
+    bool watched, readable, writable, hangup;
+    struct fiber *reader, *writer;
+    struct parked *parked;
+};
+
+enum { SLOT_CHUNK = 256 };
+struct slots {
+    struct slot **chunk;
+    unsigned chunks;
+};
+
+struct slot *slot_find(int fd);              /* NULL when the loop knows nothing about it */
+MUST err_t slot_get(int fd, struct slot **); /* made if need be: E_NO_MEMORY */
+MUST err_t slot_watch(int fd, struct slot *);
+MUST err_t slot_wait(int fd, enum io_dir, tick until);
+void slot_event(const struct ready *); /* the poller reported this */
+void slot_forget(int fd);              /* before the descriptor is closed */
+void slots_done(struct slots *);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "rt/sys.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+ssize_t sys_read(int fd, void *p, size_t n)
+{
+    return read(fd, p, n);
+}
+
+ssize_t sys_writev(int fd, const struct iovec *v, int n)
+{
+    return writev(fd, v, n);
+}
+
+ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n)
+{
+    return sendfile(fd, file, off, n);
+}
+
+ssize_t sys_splice(int from, int to, size_t n)
+{
+    return splice(from, NULL, to, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+int sys_accept(int fd, struct sockaddr *a, socklen_t *len)
+{
+    return accept4(fd, a, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int sys_connect(int fd, const struct sockaddr *a, socklen_t len)
+{
+    return connect(fd, a, len);
+}
+
+int sys_connect_result(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : -1;
+}
+
+ssize_t sys_peek(int fd, void *p, size_t n)
+{
+    return recv(fd, p, n, MSG_PEEK | MSG_DONTWAIT);
+}
+
+int sys_recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
+{
+    return recvmmsg(fd, m, n, flags | MSG_DONTWAIT, NULL);
+}
+
+int sys_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
+{
+    return sendmmsg(fd, m, n, flags | MSG_DONTWAIT);
+}
+
+int sys_shutdown_write(int fd)
+{
+    return shutdown(fd, SHUT_WR);
+}
+
+int sys_close(int fd)
+{
+    return close(fd);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys.h -- the system calls that move bytes, named once, so that the simulator can take their place.
+ *
+ * Same meaning, results and errno as the calls they are named after. With poll.h, clock.h and offload.h this is the
+ * whole seam between the program and the kernel's network: io.c, with its retry loop, is the same code in tests.
+ */
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+ssize_t sys_read(int fd, void *p, size_t n);
+ssize_t sys_writev(int fd, const struct iovec *, int n);
+ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n);
+ssize_t sys_splice(int from, int to, size_t n);
+int sys_accept(int fd, struct sockaddr *, socklen_t *);
+int sys_connect(int fd, const struct sockaddr *, socklen_t);
+int sys_connect_result(int fd); /* SO_ERROR: 0 or an errno value */
+ssize_t sys_peek(int fd, void *p, size_t n);
+int sys_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags);
+int sys_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags);
+int sys_shutdown_write(int fd);
+int sys_close(int fd);

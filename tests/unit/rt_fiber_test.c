@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/unit.h"
+
+#include <unistd.h>
+
+#include "rt/io.h"
+#include "rt/loop.h"
+#include "rt/offload.h"
+#include "rt/park.h"
+#include "rt/waitq.h"
+
+/* Each test is the first fiber of a loop of its own. */
+static void in_loop(fiber_fn *fn)
+{
+    struct loop *l;
+    assert_ok(loop_open(&l));
+    assert_ok(loop_run(l, "test", fn, NULL));
+    loop_close(l);
+}
+
+static char trail[64];
+static void leave(const char *mark)
+{
+    strncat(trail, mark, sizeof trail - strlen(trail) - 1);
+}
+
+static void sleeper(void *arg)
+{
+    assert_ok(fiber_sleep(after(*(int *)arg)));
+    leave(*(int *)arg == 20 ? "b" : "a");
+}
+
+static void sleeps_in_order_body(void *arg)
+{
+    (void)arg;
+    int long_ms = 20, short_ms = 5;
+    struct scope s;
+    trail[0] = 0;
+    scope_open(&s);
+    assert_ok(scope_spawn(&s, "long", sleeper, &long_ms));
+    assert_ok(scope_spawn(&s, "short", sleeper, &short_ms));
+    assert_string_equal(trail, ""); /* nobody starts before the opener waits */
+    assert_ok(scope_join(&s, TICK_NEVER));
+    assert_string_equal(trail, "ab");
+    scope_close(&s);
+}
+static void sleeps_in_order(void **state)
+{
+    (void)state;
+    in_loop(sleeps_in_order_body);
+}
+
+static void waits_for_ever(void *arg)
+{
+    assert_err(fiber_sleep(TICK_NEVER), E_CANCELED);
+    assert_err(fiber_sleep(after(1000)), E_CANCELED); /* every later wait says so too */
+    *(bool *)arg = true;
+}
+static void close_cancels_body(void *arg)
+{
+    (void)arg;
+    bool unwound[3] = {false};
+    struct scope s;
+    scope_open(&s);
+    for (int i = 0; i < 3; i++)
+        assert_ok(scope_spawn(&s, "waits", waits_for_ever, &unwound[i]));
+    assert_err(scope_join(&s, after(5)), E_TIMEOUT);
+    scope_close(&s);
+    assert_true(unwound[0] && unwound[1] && unwound[2]);
+    assert_err(scope_spawn(&s, "late", waits_for_ever, &unwound[0]), E_CANCELED);
+}
+static void close_cancels(void **state)
+{
+    (void)state;
+    in_loop(close_cancels_body);
+}
+
+static int pair[2];
+static void make_pair(void)
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+}
+
+static void echoes(void *arg)
+{
+    char b[100];
+    size_t n;
+    (void)arg;
+    while (!io_read(pair[1], b, sizeof b, &n, TICK_NEVER) && n)
+        assert_ok(io_write(pair[1], b, n, TICK_NEVER));
+    io_finish(pair[1]);
+}
+static void reads_and_writes_body(void *arg)
+{
+    (void)arg;
+    static char big[300000], back[300000];
+    size_t n, have = 0;
+    struct scope s;
+    make_pair();
+    scope_open(&s);
+    assert_err(io_read(pair[0], back, 1, &n, after(5)), E_TIMEOUT);
+    assert_err(io_read_now(pair[0], back, 1, &n), E_TIMEOUT);
+    assert_ok(scope_spawn(&s, "echo", echoes, NULL));
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (char)(i * 31 >> 3);
+    for (size_t at = 0; at < sizeof big; at += 1000) { /* far more than a socket buffer, in step with the echo */
+        assert_ok(io_write(pair[0], big + at, 1000, after(5000)));
+        while (have < at + 1000) {
+            assert_ok(io_read(pair[0], back + have, sizeof back - have, &n, after(5000)));
+            have += n;
+        }
+    }
+    io_finish(pair[0]);
+    assert_ok(io_read(pair[0], back, 1, &n, after(5000)));
+    assert_int_equal(n, 0);
+    assert_ok(scope_join(&s, after(5000)));
+    assert_memory_equal(big + 1, back + 1, sizeof big - 1);
+    scope_close(&s);
+    io_close(pair[0]);
+    io_close(pair[1]);
+}
+static void reads_and_writes(void **state)
+{
+    (void)state;
+    in_loop(reads_and_writes_body);
+}
+
+static struct parked lot;
+static enum park_why why_woken;
+static int wakes;
+static void unparked(struct parked *p, enum park_why why)
+{
+    assert_ptr_equal(p, &lot);
+    why_woken = why;
+    wakes++;
+}
+static void parks_body(void *arg)
+{
+    (void)arg;
+    char b[8];
+    size_t n;
+    make_pair();
+    lot = (struct parked){.fd = pair[0], .until = after(10), .wake = unparked};
+    wakes = 0;
+    park_enter(&lot);
+    assert_ok(fiber_sleep(after(30)));
+    assert_int_equal(wakes, 1);
+    assert_int_equal(why_woken, PARK_TIMEOUT);
+    lot.until = after(10000);
+    park_enter(&lot);
+    assert_ok(io_write(pair[1], "abc", 3, after(1000)));
+    assert_ok(fiber_sleep(after(5)));
+    assert_int_equal(wakes, 2);
+    assert_int_equal(why_woken, PARK_READY);
+    park_enter(&lot); /* the bytes are still there, remembered, not reported again */
+    assert_int_equal(wakes, 2);
+    assert_ok(fiber_sleep(after(5)));
+    assert_int_equal(wakes, 3);
+    assert_ok(io_read(pair[0], b, sizeof b, &n, after(1000)));
+    assert_int_equal(n, 3);
+    lot.until = after(10000);
+    park_enter(&lot);
+    assert_ok(fiber_sleep(after(5)));
+    assert_int_equal(wakes, 3); /* read empty: nothing to wake for */
+    park_wake_all(PARK_SHUTDOWN);
+    assert_int_equal(why_woken, PARK_SHUTDOWN);
+    park_forget(&lot);
+    io_close(pair[0]);
+    io_close(pair[1]);
+}
+static void parks(void **state)
+{
+    (void)state;
+    in_loop(parks_body);
+}
+
+static err_t works(void *arg)
+{
+    *(pid_t *)arg = gettid();
+    return fault(E_NOT_FOUND, "from the other thread");
+}
+static void offloads_body(void *arg)
+{
+    (void)arg;
+    pid_t where = 0;
+    assert_err(offload(works, &where, TICK_NEVER), E_NOT_FOUND);
+    assert_int_not_equal(where, gettid());
+    assert_string_equal(fault_detail(), "from the other thread");
+}
+static void offloads(void **state)
+{
+    (void)state;
+    in_loop(offloads_body);
+}
+
+static struct waitq q;
+static void waits_in_line(void *arg)
+{
+    assert_ok(waitq_wait(&q, TICK_NEVER));
+    leave(arg);
+}
+static void queue_is_fair_body(void *arg)
+{
+    (void)arg;
+    struct scope s;
+    trail[0] = 0;
+    waitq_init(&q);
+    scope_open(&s);
+    assert_ok(scope_spawn(&s, "1", waits_in_line, (void *)(uintptr_t) "1"));
+    assert_ok(scope_spawn(&s, "2", waits_in_line, (void *)(uintptr_t) "2"));
+    assert_ok(scope_spawn(&s, "3", waits_in_line, (void *)(uintptr_t) "3"));
+    assert_ok(fiber_yield());
+    waitq_wake(&q, 1);
+    assert_ok(fiber_yield());
+    assert_string_equal(trail, "1");
+    assert_err(waitq_wait(&q, after(2)), E_TIMEOUT); /* we leave the line by ourselves */
+    waitq_wake(&q, -1);
+    assert_ok(scope_join(&s, after(1000)));
+    assert_string_equal(trail, "123");
+    assert_true(waitq_empty(&q));
+    scope_close(&s);
+}
+static void queue_is_fair(void **state)
+{
+    (void)state;
+    in_loop(queue_is_fair_body);
+}
+
+static size_t ended;
+static void one_of_many(void *arg)
+{
+    volatile char use[1024];
+    (void)arg;
+    for (size_t i = 0; i < sizeof use; i += 64)
+        use[i] = 1;
+    assert_ok(fiber_yield());
+    ended += use[0] == 1;
+}
+static void many_body(void *arg)
+{
+    (void)arg;
+    struct scope s;
+    ended = 0;
+    for (int round = 0; round < 3; round++) {
+        scope_open(&s);
+        for (int i = 0; i < 2000; i++)
+            assert_ok(scope_spawn(&s, "one of many", one_of_many, NULL));
+        assert_ok(scope_join(&s, TICK_NEVER));
+        scope_close(&s);
+    }
+    assert_int_equal(ended, 6000);
+    loop_fiber_max(loop_self(), 1);
+    scope_open(&s);
+    assert_err(scope_spawn(&s, "one too many", one_of_many, NULL), E_LIMIT);
+    scope_close(&s);
+}
+static void many(void **state)
+{
+    (void)state;
+    in_loop(many_body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sleeps_in_order),
+        cmocka_unit_test(close_cancels),
+        cmocka_unit_test(reads_and_writes),
+        cmocka_unit_test(parks),
+        cmocka_unit_test(offloads),
+        cmocka_unit_test(queue_is_fair),
+        cmocka_unit_test(many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
