@@ -11,7 +11,7 @@
 #include "rt/slot.h"
 #include "rt/stack.h"
 
-enum { FIBER_MAGIC = 0x66696272, FIBER_MAX = 16000, FIBER_BUDGET = 128 };
+enum { FIBER_MAGIC = 0x66696272, FIBER_MAX = 16000, FIBER_BUDGET = 128, LOOP_EVENTS = 256 };
 
 struct fiber { /* lives at the top of its own stack */
     uint32_t magic;
@@ -56,6 +56,7 @@ struct loop {
     _Atomic(struct note *) posts;
     struct sanitize sanitize;
     void *signal_stack;
+    struct ready events[LOOP_EVENTS]; /* of the current turn */
 };
 
 extern _Thread_local struct loop *loop_here;

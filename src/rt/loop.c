@@ -12,7 +12,7 @@
 
 _Thread_local struct loop *loop_here;
 
-enum { EVENTS = 256, SIGNAL_STACK = 16 << 10 };
+enum { SIGNAL_STACK = 16 << 10 };
 static const tick TRIM_EVERY = 10 * TICK_S, LONG_TURN = 10 * TICK_MS;
 
 /* ---- A stack overflow names its fiber ---- */
@@ -211,13 +211,13 @@ static void run_ready(struct loop *l)
     }
 }
 
-static void turn(struct loop *l, struct ready *events)
+static void turn(struct loop *l)
 {
     tick until = l->ready ? l->now : timer_wheel_next(&l->timers);
-    int n = poll_wait(l->poller, events, EVENTS, until);
+    int n = poll_wait(l->poller, l->events, LOOP_EVENTS, until);
     read_clocks(l);
     for (int i = 0; i < n; i++)
-        slot_event(&events[i]);
+        slot_event(&l->events[i]);
     loop_run_posts(l);
     timer_wheel_run(&l->timers, l->now);
     if (!l->ready)
@@ -230,12 +230,8 @@ static void turn(struct loop *l, struct ready *events)
 err_t loop_run(struct loop *l, const char *name, fiber_fn *fn, void *arg)
 {
     CHECK(l == loop_here && !l->running);
-    struct ready *events = malloc(EVENTS * sizeof *events);
-    if (!events)
-        return E_NO_MEMORY;
     err_t e = scope_spawn(&l->scope, name, fn, arg);
     while (!e && !scope_empty(&l->scope))
-        turn(l, events);
-    free(events);
+        turn(l);
     return e;
 }

@@ -2,6 +2,8 @@
 #include "rt/poll.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -45,17 +47,31 @@ void poll_forget(struct poller *p, int fd)
     epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL); /* fails only when the descriptor is gone, which is as good */
 }
 
+/* epoll_pwait2 (Linux 5.11) knows nanoseconds. Older kernels and valgrind do not have it: then the time is rounded up
+   to milliseconds, since a timer must not fire early. */
+static int wait_events(struct poller *p, int max, tick left)
+{
+    static atomic_bool old_kernel;
+    if (!atomic_load_explicit(&old_kernel, memory_order_relaxed)) {
+        struct timespec ts = {left / TICK_S, left % TICK_S};
+        int n = epoll_pwait2(p->epoll, p->events, max, left < 0 ? NULL : &ts, NULL);
+        if (n >= 0 || errno != ENOSYS)
+            return n;
+        atomic_store(&old_kernel, true);
+    }
+    tick ms = left < 0 ? -1 : (left + TICK_MS - 1) / TICK_MS;
+    return epoll_wait(p->epoll, p->events, max, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
 int poll_wait(struct poller *p, struct ready *out, int max, tick until)
 {
-    struct timespec ts = {0}, *timeout = &ts;
-    if (until == TICK_NEVER) {
-        timeout = NULL;
-    } else {
-        tick left = until - clock_now();
-        if (left > 0)
-            ts = (struct timespec){left / TICK_S, left % TICK_S};
+    tick left = -1;
+    if (until != TICK_NEVER) {
+        left = until - clock_now();
+        if (left < 0)
+            left = 0;
     }
-    int n = epoll_pwait2(p->epoll, p->events, max < BATCH ? max : BATCH, timeout, NULL);
+    int n = wait_events(p, max < BATCH ? max : BATCH, left);
     CHECK(n >= 0 || errno == EINTR);
     int filled = 0;
     for (int i = 0; i < n; i++) {
