@@ -15,8 +15,8 @@ struct dial_times { /* for waterfalls; 0 = did not happen */
     tick start, resolved, connected;
 };
 struct dial_options {
-    int family;                   /* 0, AF_INET, AF_INET6 */
-    const struct addr *bind;      /* local address, or NULL */
+    int family;              /* 0, AF_INET, AF_INET6 */
+    const struct addr *bind; /* local address, or NULL */
     /* Access rules: false refuses the address (E_FORBIDDEN when none is left). The checked address is the one
        that is dialled, so a name that changes its answer gains nothing. NULL allows all. */
     bool (*allowed)(const struct addr *, void *arg);
@@ -26,4 +26,5 @@ struct dial_options {
 /* A connected, non-blocking TCP socket with TCP_NODELAY. `times` and `peer` may be NULL. */
 MUST err_t dial(struct slice host, uint16_t port, const struct dial_options *, int *fd, struct addr *peer,
                 struct dial_times *times, tick until);
-MUST err_t dial_addr(const struct addr *, const struct dial_options *, int *fd, tick until); /* one address, or a Unix socket */
+MUST err_t dial_addr(const struct addr *, const struct dial_options *, int *fd,
+                     tick until); /* one address, or a Unix socket */

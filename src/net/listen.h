@@ -3,7 +3,8 @@
  * listen.h -- listening sockets: bound once, opened per worker with SO_REUSEPORT, taken over from systemd.
  *
  * A plain bind without SO_REUSEPORT probes first that nobody holds the port, since SO_REUSEPORT would share
- * it silently with another l7. SO_REUSEADDR is set, so a stopped daemon starts again at once.
+ * it silently with another l7. SO_REUSEADDR is set, so a stopped daemon starts again at once. Accepted TCP sockets
+ * inherit TCP_NODELAY. A Unix socket is one for all workers; a stale file is replaced, and ours goes with listen_close.
  */
 #pragma once
 
@@ -16,10 +17,11 @@ enum listen_flags {
 };
 
 struct listen_point {
-    struct addr addr;  /* as asked; the port is filled in once bound when it was 0 */
+    struct addr addr; /* as asked; the port is filled in once bound when it was 0 */
     enum listen_flags flags;
-    int fd_count;      /* one a worker, or one shared when systemd passed it */
+    int fd_count; /* one a worker, or one shared when systemd passed it */
     int *fds;
+    bool bound_path; /* we made the Unix socket's file */
 };
 
 /* Bind `workers` sockets. Fills in the port when it was 0. E_BUSY ("address already in use: 127.0.0.1:80"),

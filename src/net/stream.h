@@ -44,7 +44,8 @@ MUST err_t stream_fill(struct stream *, struct buf *, size_t most, tick until);
 MUST err_t stream_line(struct stream *, struct buf *, struct slice *line, size_t *took, tick until);
 /* Exactly `n` bytes into `out`; E_TRUNCATED when the stream ends before. */
 MUST err_t stream_read_exactly(struct stream *, void *out, size_t n, tick until);
-/* Until the end of `from`; each single wait gets `idle_ms`. `*moved` is kept current. */
+/* Until the end of `from`; each single wait gets `idle_ms`. `*moved` starts at 0 and is kept current. Between two
+   plain TCP streams bulk data goes by splice(2) and never enters this process. */
 MUST err_t stream_copy(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms);
 
 /* Over a connected non-blocking socket, which it takes over. */
@@ -52,8 +53,13 @@ struct stream_tcp {
     struct stream stream;
     int fd;
 };
-void stream_tcp_init(struct stream_tcp *, int fd);  /* embedded: close() closes the fd and frees nothing */
-MUST err_t stream_tcp(int fd, struct stream **);    /* E_NO_MEMORY; then the fd is closed */
+void stream_tcp_init(struct stream_tcp *, int fd); /* embedded: close() closes the fd and frees nothing */
+MUST err_t stream_tcp(int fd, struct stream **);   /* E_NO_MEMORY; then the fd is closed */
+
+int stream_tcp_plain(const struct stream *); /* the descriptor of a bare stream_tcp; -1 for anything else */
+/* Move bytes from socket to socket until the end, through a pipe; E_UNSUPPORTED, with nothing moved, when there is no
+   pipe to be had. For stream_copy. */
+MUST err_t stream_tcp_splice(int to, int from, uint64_t *moved, int64_t idle_ms);
 
 /* Tests: reads come from `input` in pieces of at most `chunk` bytes, writes land in `output`. */
 struct stream_mem {

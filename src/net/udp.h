@@ -11,28 +11,28 @@
 #include "rt/io.h"
 
 struct datagram {
-    struct addr peer;       /* from whom, or to whom (ignored on a connected socket) */
-    struct addr local;      /* the destination address it came to (with UDP_INFO), for answering from the same one */
-    struct slice payload;   /* received: into the batch's buffers, valid until the next receive */
-    int64_t wall_ns;        /* kernel receive time, wall clock; 0 when there is no stamp */
-    uint32_t interface;     /* index, 0 unknown */
-    int16_t ttl, tos;       /* -1 unknown; to send: -1 leaves the socket's setting */
-    bool cut;               /* longer than the buffer: the rest is lost */
+    struct addr peer;     /* from whom, or to whom (ignored on a connected socket) */
+    struct addr local;    /* the destination address it came to (with UDP_INFO), for answering from the same one */
+    struct slice payload; /* received: into the batch's buffers, valid until the next receive */
+    int64_t wall_ns;      /* kernel receive time, wall clock; 0 when there is no stamp */
+    uint32_t interface;   /* index, 0 unknown */
+    int16_t ttl, tos;     /* -1 unknown; to send: -1 leaves the socket's setting */
+    bool cut;             /* longer than the buffer: the rest is lost */
 };
 
 enum udp_flags {
-    UDP_INFO = 1,       /* local address, TTL and TOS of each datagram */
-    UDP_RX_STAMP = 2,   /* kernel receive stamps */
-    UDP_TX_STAMP = 4,   /* kernel send stamps by udp_events */
-    UDP_ERRORS = 8,     /* ICMP errors by udp_events (IP_RECVERR) */
+    UDP_INFO = 1,     /* local address, TTL and TOS of each datagram */
+    UDP_RX_STAMP = 2, /* kernel receive stamps */
+    UDP_TX_STAMP = 4, /* kernel send stamps by udp_events */
+    UDP_ERRORS = 8,   /* ICMP errors by udp_events (IP_RECVERR) */
     UDP_NO_FRAGMENT = 16,
     UDP_BROADCAST_OK = 32,
 };
 
 /* Switch the flags on for a socket that listen_open or udp_dial made. `*granted` says which the kernel gave. */
 MUST err_t udp_setup(int fd, enum udp_flags want, enum udp_flags *granted);
-MUST err_t udp_dial(const struct addr *peer, int *fd);              /* connected */
-MUST err_t udp_open(int family, int *fd);                           /* unbound */
+MUST err_t udp_dial(const struct addr *peer, int *fd); /* connected */
+MUST err_t udp_open(int family, int *fd);              /* unbound */
 
 struct udp_batch; /* buffers for up to `count` datagrams of up to `size` bytes */
 MUST err_t udp_batch_new(unsigned count, size_t size, struct udp_batch **);
@@ -46,14 +46,14 @@ MUST err_t udp_send(int fd, struct udp_batch *, const struct datagram *, unsigne
 /* One event from the error queue. */
 struct udp_event {
     enum { UDP_EVENT_STAMP, UDP_EVENT_ICMP } what;
-    int64_t wall_ns;       /* STAMP: when the kernel handed the datagram to the device */
-    uint32_t id;           /* STAMP: count of datagrams sent on this socket before it, from 0 */
-    int error;             /* ICMP: errno */
-    uint8_t type, code;    /* ICMP */
-    struct addr offender;  /* ICMP: the host that complained; len 0 when unknown */
-    struct addr peer;      /* ICMP: where the datagram was going */
-    uint32_t mtu;          /* ICMP "too big" */
-    struct slice payload;  /* what is left of the datagram sent, valid until the next call */
+    int64_t wall_ns;      /* STAMP: when the kernel handed the datagram to the device */
+    uint32_t id;          /* STAMP: count of datagrams sent on this socket before it, from 0 */
+    int error;            /* ICMP: errno */
+    uint8_t type, code;   /* ICMP */
+    struct addr offender; /* ICMP: the host that complained; len 0 when unknown */
+    struct addr peer;     /* ICMP: where the datagram was going */
+    uint32_t mtu;         /* ICMP "too big" */
+    struct slice payload; /* what is left of the datagram sent, valid until the next call */
 };
 /* The next event without waiting: E_TIMEOUT when there is none. Wait with io_wait(fd, IO_READ, ...): the error
    queue makes the descriptor readable. */
