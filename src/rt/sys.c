@@ -66,3 +66,28 @@ int sys_close(int fd)
 {
     return close(fd);
 }
+
+int sys_socket(int family, int type)
+{
+    return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+int sys_bind(int fd, const struct sockaddr *a, socklen_t len)
+{
+    return bind(fd, a, len);
+}
+
+int sys_listen(int fd, int backlog)
+{
+    return listen(fd, backlog);
+}
+
+int sys_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    return setsockopt(fd, level, name, value, len);
+}
+
+int sys_getsockname(int fd, struct sockaddr *a, socklen_t *len)
+{
+    return getsockname(fd, a, len);
+}

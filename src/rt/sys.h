@@ -23,3 +23,10 @@ int sys_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags);
 int sys_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags);
 int sys_shutdown_write(int fd);
 int sys_close(int fd);
+
+/* Making sockets: non-blocking and CLOEXEC. */
+int sys_socket(int family, int type);
+int sys_bind(int fd, const struct sockaddr *, socklen_t);
+int sys_listen(int fd, int backlog);
+int sys_setsockopt(int fd, int level, int name, const void *, socklen_t);
+int sys_getsockname(int fd, struct sockaddr *, socklen_t *);
