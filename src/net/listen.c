@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "rt/io.h"
+#include "rt/sys.h"
 
 enum {
     DEFER_SECONDS = 30, /* longer than any client needs to send its first byte */
@@ -24,7 +25,7 @@ static int kind_of(const struct listen_point *p)
 
 static err_t switch_on(int fd, int level, int name, int value)
 {
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? err_errno(errno) : NULL;
+    return sys_setsockopt(fd, level, name, &value, sizeof value) < 0 ? err_errno(errno) : NULL;
 }
 
 /* The number behind an environment variable of systemd's; 0 when it is not set or no number. */
@@ -67,7 +68,7 @@ static err_t bind_failed(const struct listen_point *p, int error)
 /* A socket file that nobody answers on is left over from a process that was killed. */
 static void unlink_stale(const struct addr *a)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = sys_socket(AF_UNIX, SOCK_STREAM);
     if (fd >= 0 && connect(fd, &a->sa, a->len) < 0 && errno == ECONNREFUSED)
         unlink(a->un.sun_path);
     if (fd >= 0)
@@ -76,11 +77,11 @@ static void unlink_stale(const struct addr *a)
 
 static err_t make(struct listen_point *p, int *out)
 {
-    int fd = socket(p->addr.sa.sa_family, kind_of(p) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = sys_socket(p->addr.sa.sa_family, kind_of(p));
     if (fd < 0 && errno == EAFNOSUPPORT && p->addr.sa.sa_family == AF_INET6 &&
         IN6_IS_ADDR_UNSPECIFIED(&p->addr.v6.sin6_addr)) { /* a kernel without IPv6: "every address" is 0.0.0.0 then */
         TRY(addr_parse(S("0.0.0.0"), addr_port(&p->addr), &p->addr));
-        fd = socket(AF_INET, kind_of(p) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = sys_socket(AF_INET, kind_of(p));
     }
     if (fd < 0)
         return fault(err_errno(errno), "socket");
@@ -105,12 +106,12 @@ static err_t start(const struct listen_point *p, int fd)
         if (p->flags & LISTEN_DEFER)
             TRY(switch_on(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS));
     }
-    return listen(fd, BACKLOG) < 0 ? bind_failed(p, errno) : NULL;
+    return sys_listen(fd, BACKLOG) < 0 ? bind_failed(p, errno) : NULL;
 }
 
 static err_t bind_one(struct listen_point *p, int fd)
 {
-    if (bind(fd, &p->addr.sa, p->addr.len) == 0)
+    if (sys_bind(fd, &p->addr.sa, p->addr.len) == 0)
         return NULL;
     return bind_failed(p, errno);
 }
@@ -127,7 +128,7 @@ static err_t open_first(struct listen_point *p, int fd, bool siblings)
     if (p->bound_path)
         return NULL;
     socklen_t len = sizeof p->addr.v6;
-    if (getsockname(fd, &p->addr.sa, &len) < 0)
+    if (sys_getsockname(fd, &p->addr.sa, &len) < 0)
         return bind_failed(p, errno);
     return siblings ? switch_on(fd, SOL_SOCKET, SO_REUSEPORT, 1) : NULL;
 }

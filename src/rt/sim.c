@@ -24,12 +24,12 @@ struct segment { /* bytes on their way or waiting to be read; n 0 is FIN */
 struct sock {
     enum { UNUSED, FRESH, LISTENER, CONNECTING, CONNECTED, DEAD } state;
     struct addr local, remote;
-    struct sock *peer;     /* NULL once the other end is closed */
-    struct list incoming;  /* segments, in order */
-    size_t held, window;   /* bytes in `incoming`; the most there may be */
-    bool finished, reset;  /* we sent FIN; the peer sent RST */
+    struct sock *peer;             /* NULL once the other end is closed */
+    struct list incoming;          /* segments, in order */
+    size_t held, window;           /* bytes in `incoming`; the most there may be */
+    bool finished, reset;          /* we sent FIN; the peer sent RST */
     int backlog[BACKLOG], waiting; /* LISTENER: descriptors not yet accepted */
-    bool watched, news;    /* in the poller; has an edge to report */
+    bool watched, news;            /* in the poller; has an edge to report */
     struct ready edge;
 };
 
@@ -161,7 +161,8 @@ static void edge(struct sock *s)
     s->news = true;
     s->edge.read = can_read(s);
     s->edge.write = can_write(s) || s->state == DEAD;
-    s->edge.hangup = s->reset || s->state == DEAD || (!list_empty(&s->incoming) && last->n == 0 && last->at <= world.now);
+    s->edge.hangup =
+        s->reset || s->state == DEAD || (!list_empty(&s->incoming) && last->n == 0 && last->at <= world.now);
 }
 
 struct poller {
@@ -223,7 +224,8 @@ static void advance(tick until)
 {
     tick next = until;
     for (int i = 0; i < SOCKETS; i++)
-        for (struct list *l = socks[i].state == UNUSED ? NULL : socks[i].incoming.next; l && l != &socks[i].incoming; l = l->next) {
+        for (struct list *l = socks[i].state == UNUSED ? NULL : socks[i].incoming.next; l && l != &socks[i].incoming;
+             l = l->next) {
             tick at = LIST_ENTRY(l, struct segment, link)->at;
             if (at > world.now && at < next)
                 next = at;
@@ -237,7 +239,8 @@ static void advance(tick until)
     if (next > world.now)
         world.now = next;
     for (int i = 0; i < SOCKETS; i++)
-        for (struct list *l = socks[i].state == UNUSED ? NULL : socks[i].incoming.next; l && l != &socks[i].incoming; l = l->next)
+        for (struct list *l = socks[i].state == UNUSED ? NULL : socks[i].incoming.next; l && l != &socks[i].incoming;
+             l = l->next)
             if (LIST_ENTRY(l, struct segment, link)->at == world.now)
                 edge(&socks[i]);
 }

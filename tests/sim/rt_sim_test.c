@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
+
 #include "rt/io.h"
 #include "rt/loop.h"
 #include "rt/park.h"
