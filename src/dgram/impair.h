@@ -9,8 +9,8 @@
 #pragma once
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "base/err.h"
+#include "base/random.h"
 
 /* A chance: a probability, or exactly `of[0]` of each `of[1]` in an order drawn anew for each group. */
 struct impair_ratio {

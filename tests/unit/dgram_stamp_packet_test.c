@@ -4,8 +4,13 @@
 #include "dgram/stamp_packet.h"
 
 static const struct stamp_reply reply = {
-    .seq = 0x01020304, .t3 = 0x1112131415161718, .t2 = 0x2122232425262728, .error = 0x8101, .ssid = 0xabcd,
-    .test = {.seq = 0x31323334, .t1 = 0x4142434445464748, .error = 0x0102, .ssid = 0xabcd}, .sender_ttl = 250};
+    .seq = 0x01020304,
+    .t3 = 0x1112131415161718,
+    .t2 = 0x2122232425262728,
+    .error = 0x8101,
+    .ssid = 0xabcd,
+    .test = {.seq = 0x31323334, .t1 = 0x4142434445464748, .error = 0x0102, .ssid = 0xabcd},
+    .sender_ttl = 250};
 
 static void plain_reply_lies_where_the_standard_says(void **state)
 {
@@ -34,9 +39,9 @@ static void authenticated_reply_lies_where_the_standard_says(void **state)
     static const struct {
         int at, n;
         uint8_t first;
-    } field[] = {{0, 4, 0x01},  {4, 12, 0},   {16, 8, 0x11}, {24, 2, 0x81}, {26, 2, 0xab}, {28, 4, 0}, {32, 8, 0x21},
-                 {40, 8, 0},    {48, 4, 0x31}, {52, 12, 0},  {64, 8, 0x41}, {72, 2, 0x01}, {74, 6, 0}, {80, 1, 250},
-                 {81, 15, 0},   {96, 16, 0}};
+    } field[] = {{0, 4, 0x01},  {4, 12, 0},   {16, 8, 0x11}, {24, 2, 0x81}, {26, 2, 0xab}, {28, 4, 0},
+                 {32, 8, 0x21}, {40, 8, 0},   {48, 4, 0x31}, {52, 12, 0},   {64, 8, 0x41}, {72, 2, 0x01},
+                 {74, 6, 0},    {80, 1, 250}, {81, 15, 0},   {96, 16, 0}};
     for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
         assert_int_equal(out[field[i].at], field[i].first);
         for (int k = 0; field[i].first == 0 && k < field[i].n; k++)
@@ -56,7 +61,10 @@ static void test_packet_both_ways_and_padded(void **state)
     uint8_t out[128];
     stamp_test_format(&t, false, out, 60);
     assert_ok(stamp_test_parse(slice_of(out, 60), false, &back));
-    assert_memory_equal(&back, &t, sizeof t);
+    assert_int_equal(back.seq, 5);
+    assert_int_equal(back.t1, 6);
+    assert_int_equal(back.error, 0x4101);
+    assert_int_equal(back.ssid, 7);
     static const uint8_t padding[] = {STAMP_TLV_UNKNOWN, STAMP_TLV_PADDING, 0, 12};
     assert_memory_equal(out + 44, padding, 4);
     stamp_test_format(&t, true, out, 114);
@@ -68,8 +76,13 @@ static void test_packet_both_ways_and_padded(void **state)
 static void times_survive_both_formats(void **state)
 {
     (void)state;
-    static const int64_t walls[] = {0, 1, 999999999, INT64_C(1700000000123456789), INT64_C(2085978495999999999),
-                                    INT64_C(2085978496000000000), INT64_C(4000000000000000001)};
+    static const int64_t walls[] = {0,
+                                    1,
+                                    999999999,
+                                    INT64_C(1700000000123456789),
+                                    INT64_C(2085978495999999999),
+                                    INT64_C(2085978496000000000),
+                                    INT64_C(4000000000000000001)};
     for (size_t i = 0; i < sizeof walls / sizeof walls[0]; i++) {
         assert_int_equal(stamp_wall(stamp_time(walls[i], false), false), walls[i]);
         assert_int_equal(stamp_wall(stamp_time(walls[i], true), true), walls[i]);
