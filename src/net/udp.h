@@ -38,7 +38,8 @@ struct udp_batch; /* buffers for up to `count` datagrams of up to `size` bytes *
 MUST err_t udp_batch_new(unsigned count, size_t size, struct udp_batch **);
 void udp_batch_free(struct udp_batch *);
 
-/* At least one datagram. `*out` points at `*got` datagrams of the batch. */
+/* At least one datagram. `*out` points at `*got` datagrams of the batch. On a connected socket, or with UDP_ERRORS, an
+   ICMP error comes back once as E_REFUSED, E_UNREACHABLE and so on: look at udp_event and receive on. */
 MUST err_t udp_recv(int fd, struct udp_batch *, struct datagram **out, unsigned *got, tick until);
 /* Send `n` datagrams; `*sent` of them were taken by the kernel; on an error the one at index *sent failed. */
 MUST err_t udp_send(int fd, struct udp_batch *, const struct datagram *, unsigned n, unsigned *sent, tick until);
@@ -55,6 +56,7 @@ struct udp_event {
     uint32_t mtu;         /* ICMP "too big" */
     struct slice payload; /* what is left of the datagram sent, valid until the next call */
 };
-/* The next event without waiting: E_TIMEOUT when there is none. Wait with io_wait(fd, IO_READ, ...): the error
-   queue makes the descriptor readable. */
+/* The next event without waiting: E_TIMEOUT when there is none. The error queue makes the descriptor readable, so wait
+   with io_wait(fd, IO_READ, ...), take all events, then call udp_recv with the time now(): that also finds out that
+   nothing more is there, without which io_wait returns at once. */
 MUST err_t udp_event(int fd, struct udp_event *);

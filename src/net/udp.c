@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/udp.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "net/udp_control.h"
+
+struct udp_side { /* what one direction hands to the kernel; all arrays have `count` entries */
+    struct mmsghdr *headers;
+    struct iovec *vectors;
+    struct udp_control *control;
+};
+struct udp_batch {
+    unsigned count;
+    size_t size;
+    struct udp_side in, out;
+    struct addr *peers;
+    struct datagram *datagrams;
+    char *bytes;
+};
+
+static err_t udp_socket(int family, int *fd)
+{
+    int made = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made < 0)
+        return fault(err_errno(errno), "socket");
+    *fd = made;
+    return NULL;
+}
+
+err_t udp_open(int family, int *fd)
+{
+    return udp_socket(family, fd);
+}
+
+err_t udp_dial(const struct addr *peer, int *fd)
+{
+    int made = -1;
+    TRY(udp_socket(peer->sa.sa_family, &made));
+    if (connect(made, &peer->sa, peer->len) < 0) {
+        char text[ADDR_TEXT];
+        err_t e = fault(err_errno(errno), "%s", addr_text(peer, text));
+        close(made);
+        return e;
+    }
+    *fd = made;
+    return NULL;
+}
+
+err_t udp_batch_new(unsigned count, size_t size, struct udp_batch **out)
+{
+    CHECK(count > 0 && size > 0);
+    struct udp_batch *b = calloc(1, sizeof *b);
+    if (!b)
+        return E_NO_MEMORY;
+    b->count = count;
+    b->size = size;
+    for (int i = 0; i < 2; i++) {
+        struct udp_side *side = i ? &b->out : &b->in;
+        side->headers = calloc(count, sizeof *side->headers);
+        side->vectors = calloc(count, sizeof *side->vectors);
+        side->control = calloc(count, sizeof *side->control);
+    }
+    b->peers = calloc(count, sizeof *b->peers);
+    b->datagrams = calloc(count, sizeof *b->datagrams);
+    b->bytes = malloc(count * size);
+    if (!b->in.headers || !b->in.vectors || !b->in.control || !b->out.headers || !b->out.vectors || !b->out.control ||
+        !b->peers || !b->datagrams || !b->bytes) {
+        udp_batch_free(b);
+        return E_NO_MEMORY;
+    }
+    *out = b;
+    return NULL;
+}
+
+void udp_batch_free(struct udp_batch *b)
+{
+    if (!b)
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct udp_side *side = i ? &b->out : &b->in;
+        free(side->headers);
+        free(side->vectors);
+        free(side->control);
+    }
+    free(b->peers);
+    free(b->datagrams);
+    free(b->bytes);
+    free(b);
+}
+
+static void prepare(struct udp_batch *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        b->in.vectors[i] = (struct iovec){b->bytes + i * b->size, b->size};
+        b->in.headers[i].msg_hdr = (struct msghdr){
+            .msg_name = &b->peers[i].sa,
+            .msg_namelen = sizeof b->peers[i] - offsetof(struct addr, sa),
+            .msg_iov = &b->in.vectors[i],
+            .msg_iovlen = 1,
+            .msg_control = b->in.control[i].bytes,
+            .msg_controllen = sizeof b->in.control[i].bytes,
+        };
+    }
+}
+
+err_t udp_recv(int fd, struct udp_batch *b, struct datagram **out, unsigned *got, tick until)
+{
+    prepare(b);
+    unsigned n = 0;
+    TRY(io_recvmmsg(fd, b->in.headers, b->count, 0, &n, until));
+    for (unsigned i = 0; i < n; i++) {
+        const struct msghdr *h = &b->in.headers[i].msg_hdr;
+        struct datagram *d = &b->datagrams[i];
+        *d = (struct datagram){.peer = b->peers[i], .ttl = -1, .tos = -1};
+        d->peer.len = h->msg_namelen;
+        d->payload = slice_of(b->in.vectors[i].iov_base, b->in.headers[i].msg_len);
+        d->cut = h->msg_flags & MSG_TRUNC;
+        udp_control_read(h, d);
+    }
+    *out = b->datagrams;
+    *got = n;
+    return NULL;
+}
+
+err_t udp_send(int fd, struct udp_batch *b, const struct datagram *d, unsigned n, unsigned *sent, tick until)
+{
+    unsigned step = 0;
+    for (*sent = 0; *sent < n; d += step) {
+        step = n - *sent < b->count ? n - *sent : b->count;
+        for (unsigned i = 0; i < step; i++) {
+            struct msghdr *h = &b->out.headers[i].msg_hdr;
+            b->out.vectors[i] = (struct iovec){(void *)(uintptr_t)d[i].payload.p, d[i].payload.n};
+            *h = (struct msghdr){.msg_iov = &b->out.vectors[i], .msg_iovlen = 1};
+            if (d[i].peer.len) {
+                h->msg_name = (void *)(uintptr_t)&d[i].peer.sa;
+                h->msg_namelen = d[i].peer.len;
+            }
+            udp_control_write(fd, h, &b->out.control[i], &d[i]);
+        }
+        unsigned taken = 0;
+        err_t e = io_sendmmsg(fd, b->out.headers, step, 0, &taken, until);
+        *sent += taken;
+        TRY(e);
+    }
+    return NULL;
+}
