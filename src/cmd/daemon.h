@@ -12,10 +12,10 @@
 
 struct daemon_conf {
     struct opt_list listen;
-    int64_t workers;       /* 0: one a core */
+    int64_t workers; /* 0: one a core */
     const char *user;
-    const char *metrics;   /* ADDR:PORT or NULL */
-    int64_t drain;         /* ns */
+    const char *metrics; /* ADDR:PORT or NULL */
+    int64_t drain;       /* ns */
     bool quiet;
 };
 extern const struct opt daemon_opts[]; /* offsets are relative to the config struct's start */
@@ -27,8 +27,8 @@ struct http_limits {
     uint64_t max_header;                 /* bytes of request line and header section */
     uint64_t max_body;
     int64_t header_timeout, body_timeout, idle_timeout; /* ns */
-    const char *access_log;              /* FILE, "-" for stderr, "off" */
-    int log_format;                      /* 0 combined, 1 json */
+    const char *access_log;                             /* FILE, "-" for stderr, "off" */
+    int log_format;                                     /* 0 combined, 1 json */
     bool accept_lf;
 };
 
