@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/heartbeat/detector.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    LATE_NEGATIVE = 5, /* edges -16u -8u -4u -2u -u, then u 2u 4u ... */
+    YOUNG = 32,        /* beats over which the base is a plain mean; afterwards it moves by 1/32 of the error */
+    WARM = 8,          /* beats before the unit is chosen */
+    UNIT_MIN = 10,     /* 1 us: below it nothing is worth telling apart */
+    UNIT_MAX = 40,
+};
+/* What is assumed before anything is seen: half a loss in ten beats, then every fourth run goes on; delays
+   beyond the bulk fall with the square. Pseudo-counts this small are outweighed by a few observations. */
+#define PRIOR_LOSSES 0.5
+#define PRIOR_BEATS 10.0
+#define PRIOR_RUN_ON 0.25
+#define PRIOR_TAIL 0.25
+#define PRIOR_HITS 0.5 /* the weight of a prior hazard: as if half a survivor had been seen, at least one try */
+/* Loss and delay are not quite independent, least of all where beats overtake one another. So the model checks
+   itself where mistakes would be NEAR times as frequent as asked for, and corrects the rate by what it finds. */
+#define NEAR 16.0
+#define NEAR_WEIGHT 4.0
+#define TAIL_HAZARD_LEAST 0.02 /* no extrapolation steeper than this an octave: nature is not that kind */
+#define TAIL_HAZARD_MOST 0.5
+#define MEMORY_TARGETS 16.0    /* remember so many mean times between mistakes, then halve the counts */
+#define MEMORY_LEAST (1 << 16)
+
+static const uint16_t run_edge[DETECTOR_RUNS] = {2, 3, 4, 5, 7, 9, 13, 17, 33, 65};
+
+/* Floating counters: 4 bits of exponent, 12 of mantissa. Exact to 4,095; above, a step of 2^e is taken with
+   probability 2^-e, which keeps the relative error below 2 % at two bytes a counter. */
+static uint32_t count_get(uint16_t c)
+{
+    return (uint32_t)(c & 0xfff) << (c >> 12);
+}
+
+static void count_step(uint16_t *c, uint32_t chance)
+{
+    unsigned e = *c >> 12;
+    if (chance & ((1u << e) - 1))
+        return;
+    if ((*c & 0xfff) < 0xfff)
+        ++*c;
+    else if (e < 15)
+        *c = (uint16_t)((e + 1) << 12 | 0x800);
+}
+
+static void count_halve(uint16_t *c, uint32_t chance)
+{
+    unsigned e = *c >> 12, m = *c & 0xfff;
+    if (e)
+        *c = (uint16_t)((e - 1) << 12 | m);
+    else
+        *c = (uint16_t)(m / 2 + (m & chance & 1));
+}
+
+static uint32_t chance_of(tick arrival, uint32_t salt)
+{
+    uint64_t x = ((uint64_t)arrival + salt) * UINT64_C(0x9E3779B97F4A7C15);
+    x ^= x >> 32;
+    return (uint32_t)((x * UINT64_C(0xD6E8FEB86659FD93)) >> 32);
+}
+
+static double late_edge(const struct detector *d, int i)
+{
+    double u = ldexp(1, d->unit);
+    return i < LATE_NEGATIVE ? -ldexp(u, LATE_NEGATIVE - 1 - i) : ldexp(u, i - LATE_NEGATIVE);
+}
+
+/* Bin i holds what is at or above edge i and below edge i + 1; what is below the first edge is in no bin. */
+static int late_bin(const struct detector *d, double x)
+{
+    double v = ldexp(fabs(x), -d->unit);
+    int octave = v < 1 ? -1 : ilogb(v);
+    if (octave < 0)
+        return LATE_NEGATIVE - 1;
+    if (x > 0)
+        return octave > DETECTOR_LATE - 1 - LATE_NEGATIVE ? DETECTOR_LATE - 1 : LATE_NEGATIVE + octave;
+    return octave > LATE_NEGATIVE - 1 ? -1 : LATE_NEGATIVE - 2 - octave;
+}
+
+static void late_shift(struct detector *d, int up)
+{
+    for (; up > 0; up--) { /* the unit doubles: each bin moves one edge towards the centre, u..2u joins the centre */
+        uint32_t centre = count_get(d->late[LATE_NEGATIVE - 2]) + count_get(d->late[LATE_NEGATIVE - 1]) +
+                          count_get(d->late[LATE_NEGATIVE]);
+        memmove(d->late + LATE_NEGATIVE, d->late + LATE_NEGATIVE + 1, (DETECTOR_LATE - LATE_NEGATIVE - 1) * 2);
+        d->late[DETECTOR_LATE - 1] = 0;
+        memmove(d->late + 1, d->late, (LATE_NEGATIVE - 2) * 2);
+        d->late[0] = 0;
+        unsigned e = 0;
+        for (; centre > 0xfff; centre >>= 1)
+            e++;
+        d->late[LATE_NEGATIVE - 1] = (uint16_t)(e << 12 | centre);
+        d->unit++;
+    }
+    for (; up < 0; up++) {
+        memmove(d->late + LATE_NEGATIVE + 1, d->late + LATE_NEGATIVE, (DETECTOR_LATE - LATE_NEGATIVE - 1) * 2);
+        d->late[LATE_NEGATIVE] = 0;
+        memmove(d->late, d->late + 1, (LATE_NEGATIVE - 2) * 2);
+        d->late[LATE_NEGATIVE - 2] = 0;
+        d->unit--;
+    }
+}
+
+static void follow_unit(struct detector *d)
+{
+    if (d->jitter <= 0 && d->unit)
+        return;
+    int want = d->jitter > 4 ? ilogbf(d->jitter / 4) : 0;
+    want = want < UNIT_MIN ? UNIT_MIN : want > UNIT_MAX ? UNIT_MAX : want;
+    if (!d->unit)
+        d->unit = (int8_t)want;
+    else if (want > d->unit + 1)
+        late_shift(d, want - d->unit - 1);
+    else if (want < d->unit - 1)
+        late_shift(d, want - d->unit + 1);
+}
+
+void detector_start(struct detector *d, int64_t interval, tick arrival)
+{
+    *d = (struct detector){.base = arrival, .period = (double)interval, .solve_in = 1, .young = 1};
+    d->jitter = (float)interval / 64;
+}
+
+void detector_rebase(struct detector *d, tick arrival)
+{
+    d->base = arrival;
+    d->young = 1;
+}
+
+static void learn_counts(struct detector *d, uint64_t jump, double late, tick arrival)
+{
+    uint32_t chance = chance_of(arrival, 0);
+    int run = -1;
+    while (run + 1 < DETECTOR_RUNS && run_edge[run + 1] <= jump)
+        run++;
+    if (run >= 0)
+        count_step(&d->runs[run], chance);
+    if (d->unit) {
+        int bin = late_bin(d, late);
+        if (bin >= 0)
+            count_step(&d->late[bin], chance);
+    }
+    d->beats++;
+}
+
+static void forget_half(struct detector *d, tick arrival)
+{
+    d->beats /= 2;
+    d->missed_near /= 2;
+    for (int i = 0; i < DETECTOR_LATE; i++)
+        count_halve(&d->late[i], chance_of(arrival, 1u + (uint32_t)i));
+    for (int i = 0; i < DETECTOR_RUNS; i++)
+        count_halve(&d->runs[i], chance_of(arrival, 101u + (uint32_t)i));
+}
+
+/* An alpha-beta filter on the arrival times, with the error clipped so that one stray beat moves little. A beat
+   far too early, or one that came after the alarm, says that the base is wrong: take it as the new one. */
+static void follow_base(struct detector *d, uint64_t jump, tick foretold, double late, bool alarmed)
+{
+    double n = d->young < YOUNG ? d->young + 1 : YOUNG;
+    double clip = 4.0 * (double)d->jitter;
+    bool jumped = alarmed && late > d->period / 2;
+    if (d->young >= WARM && (jumped || late < -8.0 * (double)d->jitter)) {
+        d->base = foretold + (tick)late;
+        d->young = WARM;
+        return;
+    }
+    double e = d->young < WARM ? late : fmax(-clip, fmin(clip, late));
+    d->base = foretold + (tick)(e / n);
+    d->period += e / (n * n * 4) / (double)jump;
+    if (d->young < 255)
+        d->young++;
+}
+
+static double period_guess(const struct detector *d, uint64_t jump, tick arrival)
+{
+    return (double)(arrival - d->base) / (double)jump;
+}
+
+void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed, double rate)
+{
+    if (jump > DETECTOR_JUMP_MAX) {
+        detector_rebase(d, arrival);
+        return;
+    }
+    if (d->period <= 0) {
+        d->period = fmax(period_guess(d, jump, arrival), 1e3);
+        d->jitter = (float)(d->period / 64);
+    }
+    tick foretold = d->base + (tick)(d->period * (double)jump);
+    double late = (double)(arrival - foretold);
+    double deviation = fmin(fabs(late), 8.0 * (double)d->jitter + 1e3);
+    double n = d->young < YOUNG ? d->young + 1 : YOUNG * 2;
+    d->jitter += (float)((deviation - (double)d->jitter) / n);
+    if (d->near > 0 && (double)(arrival - d->base) > (double)d->near && d->missed_near < UINT16_MAX)
+        d->missed_near++;
+    follow_base(d, jump, foretold, late, alarmed);
+    if (d->young >= WARM)
+        follow_unit(d);
+    learn_counts(d, jump, late, arrival);
+    double memory = fmax(MEMORY_LEAST, fmin(MEMORY_TARGETS / (rate * d->period), 1 << 27));
+    if (d->beats > memory)
+        forget_half(d, arrival);
+    if (--d->solve_in == 0)
+        detector_solve(d, rate);
+}
+
+/* Both survival functions at their edges, as logarithms. */
+struct survival {
+    double late[DETECTOR_LATE], runs[DETECTOR_RUNS];
+    double late_slope; /* d ln S / d ln x past the last edge */
+    double run_slope;  /* ln of the hazard a step past the last edge */
+    double edge[DETECTOR_LATE];
+};
+
+/* The hazard after `tried` with `survived` of them going on, drawn towards the prior where data is thin. */
+static double hazard_of(double survived, double tried, double prior)
+{
+    double weight = fmax(1, PRIOR_HITS / prior);
+    return (survived + weight * prior) / (tried + weight);
+}
+
+static void survive_late(const struct detector *d, struct survival *s)
+{
+    double above[DETECTOR_LATE + 1], sum = 0;
+    for (int i = DETECTOR_LATE - 1; i >= 0; i--)
+        above[i] = sum += count_get(d->late[i]);
+    double total = fmax(sum, d->beats > WARM ? d->beats - WARM : 0), ln = 0, prior = 0.9;
+    for (int i = 0; i < DETECTOR_LATE; i++) {
+        double from = i ? above[i - 1] : total;
+        double hazard = hazard_of(above[i], from, prior);
+        ln += log(fmin(hazard, 1));
+        s->late[i] = ln;
+        s->edge[i] = d->unit ? late_edge(d, i) : late_edge(&(struct detector){.unit = (int8_t)ilogb(d->period / 64)}, i);
+        prior = i < LATE_NEGATIVE + 2 ? (i < LATE_NEGATIVE ? 0.7 : PRIOR_TAIL)
+                                      : fmax(TAIL_HAZARD_LEAST, fmin(hazard, TAIL_HAZARD_MOST));
+    }
+    s->late_slope = log(prior) / M_LN2;
+}
+
+static void survive_runs(const struct detector *d, struct survival *s)
+{
+    double above[DETECTOR_RUNS], sum = 0;
+    for (int i = DETECTOR_RUNS - 1; i >= 0; i--)
+        above[i] = sum += count_get(d->runs[i]);
+    double ln = log((above[0] + PRIOR_LOSSES) / (d->beats + PRIOR_BEATS)), step = log(PRIOR_RUN_ON);
+    s->runs[0] = ln;
+    for (int i = 1; i < DETECTOR_RUNS; i++) {
+        double width = run_edge[i] - run_edge[i - 1];
+        double hazard = hazard_of(above[i], above[i - 1], exp(step * width));
+        step = fmin(log(hazard) / width, -0.01);
+        ln += step * width;
+        s->runs[i] = ln;
+    }
+    s->run_slope = step;
+}
+
+static double late_ln(const struct survival *s, double x)
+{
+    if (x <= s->edge[0])
+        return x < 2 * s->edge[0] ? 0 : s->late[0] * (x / s->edge[0] - 2) / -1.0;
+    if (x >= s->edge[DETECTOR_LATE - 1])
+        return s->late[DETECTOR_LATE - 1] + s->late_slope * log(x / s->edge[DETECTOR_LATE - 1]);
+    int i = 0;
+    while (s->edge[i + 1] <= x)
+        i++;
+    double f = (x - s->edge[i]) / (s->edge[i + 1] - s->edge[i]);
+    return s->late[i] + f * (s->late[i + 1] - s->late[i]);
+}
+
+static double runs_ln(const struct survival *s, int m)
+{
+    if (m <= 1)
+        return 0;
+    if (m >= run_edge[DETECTOR_RUNS - 1])
+        return s->runs[DETECTOR_RUNS - 1] + s->run_slope * (m - run_edge[DETECTOR_RUNS - 1]);
+    int i = 0;
+    while (run_edge[i + 1] <= m)
+        i++;
+    double f = (double)(m - run_edge[i]) / (run_edge[i + 1] - run_edge[i]);
+    return s->runs[i] + f * (s->runs[i + 1] - s->runs[i]);
+}
+
+static double mistakes(const struct survival *s, double period, double allow)
+{
+    double sum = 0, q = 1, mean = 0;
+    for (int m = 1; m <= DETECTOR_JUMP_MAX; m++) {
+        double next = exp(runs_ln(s, m + 1)), x = allow - m * period;
+        mean += q;
+        if (x < 2 * s->edge[0]) {
+            sum += q; /* every longer jump is later than the deadline as well */
+            break;
+        }
+        sum += (q - next) * exp(late_ln(s, x));
+        q = next;
+        if (q < 1e-15)
+            break;
+    }
+    return sum / (period * mean);
+}
+
+static void survive(const struct detector *d, struct survival *s)
+{
+    survive_late(d, s);
+    survive_runs(d, s);
+}
+
+double detector_rate(const struct detector *d, double allow)
+{
+    struct survival s;
+    survive(d, &s);
+    return mistakes(&s, d->period, allow);
+}
+
+static double solve_for(const struct detector *d, const struct survival *s, double rate)
+{
+    double low = d->period / 2, high = d->period * 2;
+    while (high < d->period * DETECTOR_JUMP_MAX && mistakes(s, d->period, high) > rate) {
+        low = high;
+        high *= 2;
+    }
+    for (double exact = fmax(s->edge[LATE_NEGATIVE] / 16, d->period / 4096); high - low > exact;) {
+        double middle = (low + high) / 2;
+        *(mistakes(s, d->period, middle) > rate ? &low : &high) = middle;
+    }
+    return high;
+}
+
+void detector_solve(struct detector *d, double rate)
+{
+    uint32_t wait = d->beats / 16 + 1;
+    d->solve_in = (uint16_t)(wait > 1024 ? 1024 : wait);
+    if (d->period <= 0)
+        return;
+    struct survival s;
+    survive(d, &s);
+    double foreseen = NEAR * rate * d->beats * d->period;
+    double wrong = (d->missed_near + NEAR_WEIGHT) / (foreseen + NEAR_WEIGHT);
+    double true_rate = rate / fmin(8, fmax(1. / 8, wrong));
+    d->allow = (float)solve_for(d, &s, true_rate);
+    d->near = (float)solve_for(d, &s, rate * NEAR);
+}
+
+tick detector_deadline(const struct detector *d)
+{
+    return d->base + (tick)d->allow;
+}

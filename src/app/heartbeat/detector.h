@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * detector.h -- when is silence long enough? One sender's deadline, from what was measured of its path.
+ *
+ * A beat is *fresh* when its sequence number is the highest so far. Two things make fresh beats come late:
+ * beats that are missing before them, and their own delay. Both are learned apart, because together they are
+ * lumpy (one lump a missing beat) while each alone is smooth:
+ *   - `runs`: how far sequence numbers jump between fresh beats (1 = nothing missing), as survival counts;
+ *   - `late`: how late a fresh beat is against the time that the earlier ones foretell, in octaves of a unit
+ *     that follows the jitter.
+ * With P the period, Q(m) = P(jump >= m) and S(x) = P(late > x), a deadline T after the usual time of the newest
+ * beat raises false alarms at the rate  sum over m of (Q(m) - Q(m+1)) * S(T - m*P), times fresh beats a second.
+ * detector_solve finds the smallest T with at most the rate asked for. Where data ends the survival functions go
+ * on with their last hazard: geometric for runs (bursts), a power law for delay (heavy tails), and pseudo-counts
+ * stand for what has not been seen yet, so a young sender gets a patient deadline.
+ *
+ * Pure: arrival times are arguments (ticks of the monotonic clock).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+
+enum {
+    DETECTOR_LATE = 20,       /* bins of lateness */
+    DETECTOR_RUNS = 10,       /* bins of jumps */
+    DETECTOR_JUMP_MAX = 1024, /* a longer silence is an outage, not loss: nothing is learned from it */
+};
+
+struct detector {
+    tick base;              /* when the newest beat would have come with the usual delay */
+    double period;          /* ns from beat to beat, as they come; 0 while unknown */
+    float jitter;           /* mean deviation from the foretold time, ns */
+    float allow;            /* from base to the deadline, ns */
+    float near;             /* from base to the time that NEAR times as many beats should miss: the model's own check */
+    uint32_t beats;         /* fresh beats learned from */
+    uint16_t solve_in;      /* fresh beats until the deadline is worked out again */
+    int8_t unit;            /* log2 of the unit of `late`, ns; 0 while it is unknown */
+    uint8_t young;          /* fresh beats since the beginning or the last re-basing, up to 255 */
+    uint16_t missed_near;   /* how many did */
+    uint16_t late[DETECTOR_LATE]; /* floating counters, see detector.c */
+    uint16_t runs[DETECTOR_RUNS];
+};
+
+/* `interval` as the sender states it, 0 when it does not. The first beat came at `arrival`. */
+void detector_start(struct detector *, int64_t interval, tick arrival);
+/* A fresh beat, `jump` after the one before. `alarmed`: its deadline had passed. Learns, and works the deadline
+   out anew for `rate` mistakes a nanosecond when it is time. */
+void detector_beat(struct detector *, uint64_t jump, tick arrival, bool alarmed, double rate);
+/* The sender or the listener began anew: keep what was learned, start the timing from this beat. */
+void detector_rebase(struct detector *, tick arrival);
+void detector_solve(struct detector *, double rate);
+tick detector_deadline(const struct detector *);
+
+/* The model itself, for tests and `simulate`: expected mistakes a nanosecond with a deadline `allow` after base. */
+double detector_rate(const struct detector *, double allow);
