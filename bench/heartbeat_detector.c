@@ -45,9 +45,12 @@ static double normal(struct prng *r)
 static double delay_ms(struct run *s)
 {
     switch (s->p->delay) {
-    case EXPONENTIAL: return 10 + prng_exponential(&s->r, 5);
-    case LOGNORMAL: return 10 + exp(1 + 1.2 * normal(&s->r));
-    case PARETO: return 10 + 2 * pow(1 - prng_unit(&s->r), -1 / 2.0);
+    case EXPONENTIAL:
+        return 10 + prng_exponential(&s->r, 5);
+    case LOGNORMAL:
+        return 10 + exp(1 + 1.2 * normal(&s->r));
+    case PARETO:
+        return 10 + 2 * pow(1 - prng_unit(&s->r), -1 / 2.0);
     }
     UNREACHABLE();
 }
@@ -156,9 +159,9 @@ static void row(struct tally *t, const struct path *p, uint64_t seed, int sender
     size_t k = t->mistakes + 1;
     double fixed = k <= t->gap_n ? t->gaps[t->gap_n - k] : p->interval_ms;
     double ours = t->ours[t->death_n / 2], theirs = t->since[t->death_n / 2] + fixed;
-    printf("%6.1f%% %-6s %-10s %7.0f ms %9.0f h %8.2f %8.2f   %9.1f ms %9.1f ms (%9.1f) %6.3f\n", p->loss * 100, losses[p->kind],
-           delays[p->delay], p->interval_ms, t->hours, (double)t->early / (senders * warm), (double)t->mistakes / t->hours, ours,
-           theirs, fixed, ours / theirs);
+    printf("%6.1f%% %-6s %-10s %7.0f ms %9.0f h %8.2f %8.2f   %9.1f ms %9.1f ms (%9.1f) %6.3f\n", p->loss * 100,
+           losses[p->kind], delays[p->delay], p->interval_ms, t->hours, (double)t->early / (senders * warm),
+           (double)t->mistakes / t->hours, ours, theirs, fixed, ours / theirs);
     fflush(stdout);
 }
 
@@ -181,7 +184,8 @@ int main(int argc, char **argv)
         for (size_t l = 0; l < 5; l++)
             for (int kind = 0; kind <= (losses[l] > 0); kind++)
                 for (int delay = 0; delay < 3; delay++)
-                    row(&t, &(struct path){losses[l], (enum loss_kind)kind, (enum delay_kind)delay, intervals[i]}, seed, n, hours);
+                    row(&t, &(struct path){losses[l], (enum loss_kind)kind, (enum delay_kind)delay, intervals[i]}, seed,
+                        n, hours);
     }
     free(t.gaps);
     return 0;

@@ -14,18 +14,18 @@ enum {
 /* What is assumed before anything is seen: half a loss in ten beats, then every fourth run goes on; delays
    beyond the bulk fall with the square. Pseudo-counts this small are outweighed by a few observations. */
 #define PRIOR_LOSSES 0.5
-#define PRIOR_BEATS 10.0
+#define PRIOR_BEATS  10.0
 #define PRIOR_RUN_ON 0.25
-#define PRIOR_TAIL 0.25
-#define PRIOR_HITS 0.5 /* the weight of a prior hazard: as if half a survivor had been seen, at least one try */
+#define PRIOR_TAIL   0.25
+#define PRIOR_HITS   0.5 /* the weight of a prior hazard: as if half a survivor had been seen, at least one try */
 /* Loss and delay are not quite independent, least of all where beats overtake one another. So the model checks
    itself where mistakes would be NEAR times as frequent as asked for, and corrects the rate by what it finds. */
-#define NEAR 16.0
-#define NEAR_WEIGHT 4.0
+#define NEAR              16.0
+#define NEAR_WEIGHT       4.0
 #define TAIL_HAZARD_LEAST 0.02 /* no extrapolation steeper than this an octave: nature is not that kind */
-#define TAIL_HAZARD_MOST 0.5
-#define MEMORY_TARGETS 16.0    /* remember so many mean times between mistakes, then halve the counts */
-#define MEMORY_LEAST (1 << 16)
+#define TAIL_HAZARD_MOST  0.5
+#define MEMORY_TARGETS    16.0 /* remember so many mean times between mistakes, then halve the counts */
+#define MEMORY_LEAST      (1 << 16)
 
 static const uint16_t run_edge[DETECTOR_RUNS] = {2, 3, 4, 5, 7, 9, 13, 17, 33, 65};
 
@@ -235,7 +235,8 @@ static void survive_late(const struct detector *d, struct survival *s)
         double hazard = hazard_of(above[i], from, prior);
         ln += log(fmin(hazard, 1));
         s->late[i] = ln;
-        s->edge[i] = d->unit ? late_edge(d, i) : late_edge(&(struct detector){.unit = (int8_t)ilogb(d->period / 64)}, i);
+        s->edge[i] =
+            d->unit ? late_edge(d, i) : late_edge(&(struct detector){.unit = (int8_t)ilogb(d->period / 64)}, i);
         prior = i < LATE_NEGATIVE + 2 ? (i < LATE_NEGATIVE ? 0.7 : PRIOR_TAIL)
                                       : fmax(TAIL_HAZARD_LEAST, fmin(hazard, TAIL_HAZARD_MOST));
     }

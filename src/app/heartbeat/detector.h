@@ -29,16 +29,16 @@ enum {
 };
 
 struct detector {
-    tick base;              /* when the newest beat would have come with the usual delay */
-    double period;          /* ns from beat to beat, as they come; 0 while unknown */
-    float jitter;           /* mean deviation from the foretold time, ns */
-    float allow;            /* from base to the deadline, ns */
-    float near;             /* from base to the time that NEAR times as many beats should miss: the model's own check */
-    uint32_t beats;         /* fresh beats learned from */
-    uint16_t solve_in;      /* fresh beats until the deadline is worked out again */
-    int8_t unit;            /* log2 of the unit of `late`, ns; 0 while it is unknown */
-    uint8_t young;          /* fresh beats since the beginning or the last re-basing, up to 255 */
-    uint16_t missed_near;   /* how many did */
+    tick base;            /* when the newest beat would have come with the usual delay */
+    double period;        /* ns from beat to beat, as they come; 0 while unknown */
+    float jitter;         /* mean deviation from the foretold time, ns */
+    float allow;          /* from base to the deadline, ns */
+    float near;           /* from base to the time that NEAR times as many beats should miss: the model's own check */
+    uint32_t beats;       /* fresh beats learned from */
+    uint16_t solve_in;    /* fresh beats until the deadline is worked out again */
+    int8_t unit;          /* log2 of the unit of `late`, ns; 0 while it is unknown */
+    uint8_t young;        /* fresh beats since the beginning or the last re-basing, up to 255 */
+    uint16_t missed_near; /* how many did */
     uint16_t late[DETECTOR_LATE]; /* floating counters, see detector.c */
     uint16_t runs[DETECTOR_RUNS];
 };

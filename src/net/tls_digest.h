@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tls_digest.h -- SHA-256 and HMAC-SHA-256 (RFC 2104, RFC 6234) by OpenSSL, for packets and checksums.
+ *
+ * Nothing here allocates but digest_key_new: a key holds both pads already hashed, so that checking a datagram costs
+ * two compressions less, no malloc and no lock. Keys are immutable and may be used by all threads at once.
+ */
+#pragma once
+
+#include "base/err.h"
+
+enum { DIGEST_SIZE = 32 };
+
+struct digest {
+    _Alignas(16) unsigned char state[128]; /* OpenSSL's own, checked when compiled */
+};
+void digest_start(struct digest *);
+void digest_add(struct digest *, struct slice);
+void digest_end(struct digest *, uint8_t out[DIGEST_SIZE]);
+void digest_sha256(struct slice, uint8_t out[DIGEST_SIZE]);
+
+struct digest_key;
+MUST err_t digest_key_new(struct slice secret, struct digest_key **); /* E_NO_MEMORY */
+void digest_key_free(struct digest_key *);                            /* wipes it; NULL is accepted */
+void digest_hmac(const struct digest_key *, struct slice, uint8_t out[DIGEST_SIZE]);
+/* Are the first `n` bytes of the HMAC (n <= 32) those at `tag`? In constant time. */
+bool digest_hmac_is(const struct digest_key *, struct slice, const void *tag, size_t n);
+
+/* --key-file: a secret a line, "ID SECRET" with a number from 0 to 4294967295 for ID, or just "SECRET" (ID 0). A secret
+   that begins with "hex:" is given in hexadecimal. Empty lines and lines that begin with # are skipped. The first key
+   signs; all of them verify, so that a key can be replaced without a gap: add the new one at the end everywhere, then
+   move it to the front where beats are sent, then remove the old one. */
+enum { DIGEST_KEYS_MAX = 16 };
+struct digest_keys {
+    uint32_t id[DIGEST_KEYS_MAX];
+    struct digest_key *key[DIGEST_KEYS_MAX];
+    int n;
+};
+MUST err_t digest_keys_read(const char *path, struct digest_keys *); /* E_NOT_FOUND, E_PERMISSION, E_CONFIG */
+MUST err_t digest_keys_parse(struct slice text, struct digest_keys *);
+const struct digest_key *digest_keys_find(const struct digest_keys *, uint32_t id); /* NULL: no such key */
+void digest_keys_free(struct digest_keys *);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/heartbeat/detector.h"
+#include "base/random.h"
+#include "unit.h"
+
+static const double per_hour = 1 / 3600e9;
+
+struct path {
+    double loss, delay_ms;
+    int64_t interval;
+};
+
+/* Beats over such a path; returns how many mistakes were made from beat `from` on. */
+static int walk(struct detector *d, const struct path *p, uint64_t seed, int64_t beats, int64_t from)
+{
+    struct prng r;
+    prng_seed(&r, seed);
+    detector_start(d, p->interval, 0);
+    detector_solve(d, per_hour);
+    int64_t last = 0, mistakes = 0;
+    tick newest = 0;
+    for (int64_t k = 1; k < beats; k++) {
+        if (prng_unit(&r) < p->loss)
+            continue;
+        tick at = k * p->interval + (tick)(prng_exponential(&r, p->delay_ms) * 1e6);
+        at = at > newest ? at : newest;
+        bool alarmed = at > detector_deadline(d);
+        mistakes += alarmed && k >= from;
+        detector_beat(d, (uint64_t)(k - last), at, alarmed, per_hour);
+        last = k;
+        newest = at;
+    }
+    return (int)mistakes;
+}
+
+static void a_clean_path_gets_a_short_deadline(void **state)
+{
+    (void)state;
+    struct detector d;
+    int mistakes = walk(&d, &(struct path){0, 0.2, 100 * TICK_MS}, 1, 10 * 36000, 0);
+    assert_in_range(mistakes, 0, 12);
+    assert_true(d.allow < 120e6f && d.allow > 100e6f); /* one interval and a few milliseconds */
+}
+
+static void mistakes_come_at_the_rate_asked_for(void **state)
+{
+    (void)state;
+    struct detector d;
+    int mistakes = 0;
+    for (uint64_t seed = 0; seed < 10; seed++)
+        mistakes += walk(&d, &(struct path){0.02, 5, 100 * TICK_MS}, 100 + seed, 10 * 36000, 36000);
+    assert_in_range(mistakes, 45, 180);                /* 90 sender-hours at 1/hour */
+    assert_true(d.allow > 300e6f && d.allow < 340e6f); /* two beats may be missing, not three */
+}
+
+static void a_young_sender_gets_patience(void **state)
+{
+    (void)state;
+    struct detector d;
+    detector_start(&d, TICK_S, 0);
+    detector_solve(&d, per_hour);
+    assert_true(d.allow > 2e9f && d.allow < 60e9f);
+}
+
+static void a_shifted_path_costs_one_mistake(void **state)
+{
+    (void)state;
+    struct detector d;
+    (void)walk(&d, &(struct path){0, 0.2, 100 * TICK_MS}, 3, 10 * 36000, 0);
+    int mistakes = 0;
+    tick origin = d.base + 80 * TICK_MS;
+    for (int k = 1; k < 1000; k++) {
+        tick at = origin + k * 100 * TICK_MS;
+        bool alarmed = at > detector_deadline(&d);
+        mistakes += alarmed;
+        detector_beat(&d, 1, at, alarmed, per_hour);
+    }
+    assert_int_equal(mistakes, 1);
+}
+
+static void an_unknown_interval_is_found(void **state)
+{
+    (void)state;
+    struct detector d;
+    detector_start(&d, 0, 5 * TICK_S);
+    for (int k = 1; k < 200; k++)
+        detector_beat(&d, 1, 5 * TICK_S + k * (TICK_S + TICK_MS), false, per_hour);
+    assert_true(d.period > 1.0005e9 && d.period < 1.0015e9);
+}
+
+static void an_outage_teaches_nothing(void **state)
+{
+    (void)state;
+    struct detector d;
+    (void)walk(&d, &(struct path){0, 0.2, 100 * TICK_MS}, 3, 36000, 0);
+    float before = d.allow;
+    detector_beat(&d, 36000, d.base + 3600 * TICK_S, true, per_hour);
+    detector_solve(&d, per_hour);
+    assert_true(d.allow <= before);
+}
+
+static void the_rate_falls_with_patience(void **state)
+{
+    (void)state;
+    struct detector d;
+    (void)walk(&d, &(struct path){0.2, 5, 100 * TICK_MS}, 9, 36000, 0);
+    double last = 1;
+    for (double allow = 50e6; allow < 3e9; allow += 10e6) {
+        double rate = detector_rate(&d, allow);
+        assert_true(rate <= last * (1 + 1e-9));
+        last = rate;
+    }
+    assert_true(last < 1e-15);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_clean_path_gets_a_short_deadline), cmocka_unit_test(mistakes_come_at_the_rate_asked_for),
+        cmocka_unit_test(a_young_sender_gets_patience),       cmocka_unit_test(a_shifted_path_costs_one_mistake),
+        cmocka_unit_test(an_unknown_interval_is_found),       cmocka_unit_test(an_outage_teaches_nothing),
+        cmocka_unit_test(the_rate_falls_with_patience),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
