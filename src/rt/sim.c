@@ -430,10 +430,16 @@ ssize_t sys_read(int fd, void *p, size_t n)
     return (ssize_t)got;
 }
 
+/* NULL with errno when there is no memory, which torture arranges once in a run; FIN needs none in a real kernel. */
 static struct segment *segment_send(struct sock *to, size_t n)
 {
     struct segment *g = malloc(sizeof *g + n);
-    CHECK(g != NULL);
+    if (!g && n == 0)
+        g = malloc(sizeof *g);
+    if (!g) {
+        errno = ENOBUFS;
+        return NULL;
+    }
     g->n = n;
     g->taken = 0;
     g->at = world.now + world.latency;
@@ -468,6 +474,8 @@ ssize_t sys_writev(int fd, const struct iovec *v, int n)
         return -1;
     }
     struct segment *g = segment_send(s->peer, want);
+    if (!g)
+        return -1;
     for (size_t at = 0, i = 0; at < want; i++) {
         size_t take = v[i].iov_len < want - at ? v[i].iov_len : want - at;
         memcpy(g->data + at, v[i].iov_base, take);
