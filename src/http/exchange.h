@@ -15,7 +15,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
-#include "http/message.h"
+#include "http/fields.h"
 #include "rt/fiber.h"
 
 struct exchange;
@@ -37,14 +37,14 @@ struct exchange {
     const struct addr *peer, *local; /* of the connection */
     bool secure;                     /* over TLS */
     /* -- kept by the functions below -- */
-    uint16_t status;        /* of the final head sent; 0 before */
-    uint64_t sent;          /* bytes of body sent */
-    uint64_t received;      /* bytes of request body read */
-    uint64_t body_length;   /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
-    bool body_done;         /* the request's body was read to its end */
+    uint16_t status;      /* of the final head sent; 0 before */
+    uint64_t sent;        /* bytes of body sent */
+    uint64_t received;    /* bytes of request body read */
+    uint64_t body_length; /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
+    bool body_done;       /* the request's body was read to its end */
     bool ended, detached, broken;
-    tick started;           /* first byte of the request */
-    struct slice note;      /* what a handler wants in the access log (cache verdict) */
+    tick started;      /* first byte of the request */
+    struct slice note; /* what a handler wants in the access log (cache verdict) */
 };
 
 typedef err_t handler_fn(struct exchange *, const void *conf, tick until);
@@ -65,7 +65,3 @@ MUST err_t reply_error(struct exchange *, uint16_t status, struct slice detail, 
 
 /* Settle what the handler left: see above. `failed` is what the handler returned. */
 void exchange_conclude(struct exchange *, err_t failed, tick until);
-
-/* Fields in the arena, for building responses. False past the arena's cap. */
-bool fields_add(struct arena *, struct http_fields *, struct slice name, struct slice value);
-bool fields_add_id(struct arena *, struct http_fields *, enum http_field_id, struct slice value);

@@ -11,7 +11,16 @@
 #include "base/slice.h"
 
 enum http_method {
-    M_GET, M_HEAD, M_POST, M_PUT, M_DELETE, M_CONNECT, M_OPTIONS, M_TRACE, M_PATCH, M_PURGE,
+    M_GET,
+    M_HEAD,
+    M_POST,
+    M_PUT,
+    M_DELETE,
+    M_CONNECT,
+    M_OPTIONS,
+    M_TRACE,
+    M_PATCH,
+    M_PURGE,
     M_OTHER, /* method_text has it */
 };
 
@@ -37,8 +46,9 @@ struct http_fields {
 struct uri {
     struct slice scheme, host, path, query; /* host without brackets; path with its leading slash; query without '?' */
     struct slice userinfo;                  /* without '@'; refused in requests */
+    struct slice fragment;                  /* without '#'; never sent */
     uint16_t port;                          /* 0 when not given */
-    bool has_query, has_userinfo, ipv6;
+    bool has_authority, has_query, has_fragment, has_userinfo, ipv6;
 };
 
 enum http_target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_AUTHORITY, TARGET_ASTERISK };

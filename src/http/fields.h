@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fields.h -- the field section of a message: names recognised once, then asked for by number (RFC 9110 section 5).
+ *
+ * Parsers append with fields_push into an array that they own; handlers build responses in an arena with
+ * fields_add. Several lines of one name are kept apart and in order; fields_line walks over them, fields_element
+ * over the comma-separated elements of all of them (section 5.6.1), quoted strings respected.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "http/message.h"
+
+enum fields_flags { FIELD_HOP = 1, FIELD_ONE = 2, FIELD_LIST = 4 };
+
+enum http_field_id fields_id(struct slice name); /* F_OTHER when unknown; case-insensitive */
+struct slice fields_name(enum http_field_id);    /* canonical spelling */
+unsigned fields_flags(enum http_field_id);       /* enum fields_flags */
+bool fields_name_ok(struct slice name);          /* a token (section 5.6.2) */
+bool fields_value_ok(struct slice value);        /* no control characters but HTAB: nothing that could split a line */
+
+static inline bool fields_has(const struct http_fields *f, enum http_field_id id)
+{
+    return f->has[id >> 6] >> (id & 63) & 1;
+}
+
+struct slice fields_get(const struct http_fields *, enum http_field_id); /* first value; p is NULL when there is none */
+struct slice fields_find(const struct http_fields *, struct slice name); /* the same for any name */
+unsigned fields_count(const struct http_fields *, enum http_field_id);   /* how many lines */
+
+/* Walk over the lines of one name: start with *at = 0. */
+bool fields_line(const struct http_fields *, enum http_field_id, uint16_t *at, struct slice *value);
+
+/* Walk over list elements; empty ones are skipped. {.fields = f, .id = F_VARY} is a fresh walk. */
+struct fields_list {
+    const struct http_fields *fields;
+    enum http_field_id id;
+    uint16_t line;
+    struct slice rest;
+};
+bool fields_element(struct fields_list *, struct slice *element);
+bool fields_has_token(const struct http_fields *, enum http_field_id, struct slice token); /* case-insensitive */
+/* The next element of one list value, cut off `*rest`; empty elements are skipped. */
+bool fields_cut(struct slice *rest, struct slice *element);
+
+/* Append to the array at hand; false when it is full. The slices are kept, not copied. */
+bool fields_push(struct http_fields *, struct slice name, struct slice value);
+
+/* In an arena: name and value are kept, not copied; the array grows there. False past the arena's cap. */
+bool fields_add(struct arena *, struct http_fields *, struct slice name, struct slice value);
+bool fields_add_id(struct arena *, struct http_fields *, enum http_field_id, struct slice value);
+void fields_remove(struct http_fields *, enum http_field_id); /* every line of it */
+void fields_remove_name(struct http_fields *, struct slice name);

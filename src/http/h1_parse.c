@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/h1_parse.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "http/fields.h"
+#include "http/uri.h"
+
+/* One bit a question about a byte: may it stand in a token (RFC 9110 section 5.6.2), in a request target? */
+enum { TOKEN = 1, TARGET = 2 };
+static const uint8_t kind[256] = {
+    ['!'] = TOKEN | TARGET,
+    ['#'] = TOKEN,
+    ['$' ... '\''] = TOKEN | TARGET,
+    ['(' ... ')'] = TARGET,
+    ['*' ... '+'] = TOKEN | TARGET,
+    [','] = TARGET,
+    ['-' ... '.'] = TOKEN | TARGET,
+    ['/'] = TARGET,
+    ['0' ... '9'] = TOKEN | TARGET,
+    [':' ... ';'] = TARGET,
+    ['='] = TARGET,
+    ['?' ... '@'] = TARGET,
+    ['A' ... 'Z'] = TOKEN | TARGET,
+    ['['] = TARGET,
+    [']'] = TARGET,
+    ['^' ... 'z'] = TOKEN | TARGET,
+    ['{'] = TARGET,
+    ['|'] = TOKEN | TARGET,
+    ['}'] = TARGET,
+    ['~'] = TOKEN | TARGET,
+};
+
+static const struct slice method_names[M_OTHER] = {
+    [M_GET] = {"GET", 3},       [M_HEAD] = {"HEAD", 4},       [M_POST] = {"POST", 4},       [M_PUT] = {"PUT", 3},
+    [M_DELETE] = {"DELETE", 6}, [M_CONNECT] = {"CONNECT", 7}, [M_OPTIONS] = {"OPTIONS", 7}, [M_TRACE] = {"TRACE", 5},
+    [M_PATCH] = {"PATCH", 5},   [M_PURGE] = {"PURGE", 5},
+};
+
+enum http_method h1_method(struct slice s)
+{
+    for (int m = 0; m < M_OTHER; m++)
+        if (slice_eq(s, method_names[m]))
+            return (enum http_method)m;
+    return M_OTHER;
+}
+
+struct slice h1_method_text(enum http_method m)
+{
+    return m < M_OTHER ? method_names[m] : SLICE_NONE;
+}
+
+/* What the line readers share: where they are, and how errors of this side's messages are called. */
+struct reader {
+    const char *at, *end;
+    bool accept_lf, lenient;
+    err_t bad;
+};
+
+/* Not an error: the head is not whole yet. It never leaves this file. */
+static const struct err MORE[1] = {{.name = "MORE"}};
+
+/* The first byte at or after `p` that ends a value: a control character other than HTAB, or DEL. */
+static const char *value_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i low = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, low), v);
+        __m128i stop = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del));
+        int mask = _mm_movemask_epi8(stop);
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (p < end && ((unsigned char)*p >= 0x20 || *p == '\t') && *p != 0x7f)
+        p++;
+    return p;
+}
+
+/* Step over a line end. MORE when it is not there yet. */
+static err_t line_end(struct reader *r)
+{
+    if (r->at == r->end)
+        return MORE;
+    if (*r->at == '\n') {
+        if (!r->accept_lf)
+            return fault(r->bad, "lines must end in CR LF, not in LF alone");
+        r->at++;
+        return NULL;
+    }
+    if (*r->at != '\r')
+        return fault(r->bad, "control character 0x%02x in the head", (unsigned char)*r->at);
+    if (r->end - r->at < 2)
+        return MORE;
+    if (r->at[1] != '\n')
+        return fault(r->bad, "CR without LF in the head");
+    r->at += 2;
+    return NULL;
+}
+
+/* ---- Fields ---- */
+
+static err_t grow(struct arena *a, struct http_fields *f, uint16_t max)
+{
+    if (f->n >= max)
+        return fault(E_HEADER_TOO_LARGE, "more than %u header fields", max);
+    uint16_t cap = (uint16_t)(f->cap ? f->cap * 2 : 16);
+    struct http_field *v = ARENA_ARRAY(a, struct http_field, cap);
+    if (!v)
+        return E_NO_MEMORY;
+    if (f->n)
+        memcpy(v, f->v, f->n * sizeof *v);
+    f->v = v;
+    f->cap = cap;
+    return NULL;
+}
+
+static err_t bad_name(struct reader *r, struct slice name)
+{
+    if (r->at == r->end)
+        return MORE;
+    if (name.n == 0 && (*r->at == ' ' || *r->at == '\t'))
+        return fault(r->bad, "folded header lines (obs-fold) are not accepted");
+    if (*r->at == ' ' || *r->at == '\t')
+        return fault(r->bad, "white space before the colon of a header field");
+    if (name.n == 0)
+        return fault(r->bad, "a header field without a name");
+    if (*r->at == '\r' || *r->at == '\n')
+        return fault(r->bad, "a header line without a colon");
+    return fault(r->bad, "byte 0x%02x in a field name", (unsigned char)*r->at);
+}
+
+/* One line after another until the empty one. */
+static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
+{
+    for (;;) {
+        if (r->at == r->end)
+            return MORE;
+        if (*r->at == '\r' || *r->at == '\n')
+            return line_end(r);
+        const char *name = r->at;
+        while (r->at < r->end && kind[(unsigned char)*r->at] & TOKEN)
+            r->at++;
+        struct slice n = slice_of(name, (size_t)(r->at - name));
+        if (r->at == r->end || *r->at != ':' || n.n == 0)
+            return bad_name(r, n);
+        r->at++;
+        while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
+            r->at++;
+        const char *value = r->at;
+        r->at = value_end(value, r->end);
+        const char *last = r->at;
+        while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
+            last--;
+        TRY(line_end(r));
+        if (f->n == f->cap)
+            TRY(grow(a, f, max));
+        (void)fields_push(f, n, slice_of(value, (size_t)(last - value)));
+    }
+}
+
+/* ---- Is the head whole? ---- */
+
+/* Only when an earlier try found it unfinished: search what is new for the empty line. */
+static bool whole(struct h1_parse *p, struct slice in)
+{
+    size_t from = p->seen > 2 ? p->seen - 2 : 0;
+    for (size_t at; (at = slice_find(in, '\n', from)) != SIZE_MAX; from = at + 1) {
+        struct slice rest = slice_from(in, at + 1);
+        if (slice_starts(rest, S("\n")) || slice_starts(rest, S("\r\n")))
+            return true;
+    }
+    return false;
+}
+
+/* Not whole: remember how far it was looked at, and stop one that grows too long. */
+static err_t unfinished(struct h1_parse *p, struct slice in)
+{
+    size_t max = p->max_head ? p->max_head : H1_MAX_HEAD;
+    p->seen = in.n;
+    if (in.n >= max)
+        return fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max);
+    return NULL;
+}
+
+static bool worth_trying(struct h1_parse *p, struct slice in)
+{
+    return in.n && (p->seen == 0 || whole(p, in));
+}
+
+static err_t too_long(const struct h1_parse *p, size_t used)
+{
+    size_t max = p->max_head ? p->max_head : H1_MAX_HEAD;
+    return used > max ? fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max) : NULL;
+}
+
+static uint16_t max_fields(const struct h1_parse *p)
+{
+    return p->max_fields ? p->max_fields : H1_MAX_FIELDS;
+}
+
+/* ---- Requests ---- */
+
+static err_t method(struct reader *r, struct http_request *q)
+{
+    const char *from = r->at;
+    while (r->at < r->end && kind[(unsigned char)*r->at] & TOKEN)
+        r->at++;
+    q->method_text = slice_of(from, (size_t)(r->at - from));
+    if (q->method_text.n > H1_MAX_METHOD)
+        return fault(E_METHOD_UNKNOWN, "method longer than %d bytes", H1_MAX_METHOD);
+    if (r->at == r->end)
+        return MORE;
+    if (*r->at != ' ' || q->method_text.n == 0)
+        return fault(r->bad, "this is not an HTTP request line");
+    q->method = h1_method(q->method_text);
+    r->at++;
+    return NULL;
+}
+
+static err_t target(struct reader *r, struct http_request *q)
+{
+    const char *from = r->at;
+    while (r->at < r->end && kind[(unsigned char)*r->at] & TARGET)
+        r->at++;
+    q->target_text = slice_of(from, (size_t)(r->at - from));
+    if (q->target_text.n > H1_MAX_TARGET)
+        return fault(E_URI_TOO_LONG, "longer than %d bytes", H1_MAX_TARGET);
+    if (r->at == r->end)
+        return MORE;
+    if (*r->at == '\r' || *r->at == '\n')
+        return fault(r->bad, "the request line has no HTTP version");
+    if (*r->at != ' ')
+        return fault(r->bad, "byte 0x%02x in the request target must be percent-encoded", (unsigned char)*r->at);
+    if (q->target_text.n == 0)
+        return fault(r->bad, "the request line has no target");
+    r->at++;
+    return NULL;
+}
+
+/* "HTTP/1.1" (RFC 9112 section 2.3). */
+static err_t version(struct reader *r, uint8_t *out)
+{
+    static const char name[] = "HTTP/";
+    size_t have = (size_t)(r->end - r->at);
+    if (memcmp(r->at, name, have < 5 ? have : 5) != 0)
+        return fault(r->bad, "the request line does not end in HTTP/1.1");
+    if (have < 8)
+        return MORE;
+    if (!ascii_digit(r->at[5]) || r->at[6] != '.' || !ascii_digit(r->at[7]))
+        return fault(r->bad, "malformed HTTP version");
+    if (r->at[5] != '1')
+        return fault(E_HTTP_VERSION, "HTTP/%c.%c is not spoken here, HTTP/1.1 is", r->at[5], r->at[7]);
+    *out = r->at[7] == '0' ? 10 : 11; /* a higher minor version is answered as 1.1 (RFC 9110 section 2.5) */
+    r->at += 8;
+    return NULL;
+}
+
+static err_t start_line(struct reader *r, struct http_request *q)
+{
+    while (r->at < r->end && (*r->at == '\r' || *r->at == '\n')) /* empty lines before it are ignored (section 2.2) */
+        TRY(line_end(r));
+    TRY(method(r, q));
+    TRY(target(r, q));
+    TRY(version(r, &q->version));
+    if (r->at < r->end && *r->at != '\r' && *r->at != '\n')
+        return fault(r->bad, "bytes after the HTTP version");
+    return line_end(r);
+}
+
+static err_t as_bad(err_t e)
+{
+    return e == E_DATA ? E_BAD_REQUEST : e; /* the note stays */
+}
+
+static err_t absolute_target(struct http_request *q)
+{
+    q->form = TARGET_ABSOLUTE;
+    TRY(as_bad(uri_parse(q->target_text, &q->target)));
+    if (!q->target.scheme.n)
+        return fault(E_BAD_REQUEST, "the request target must begin with '/' or be a whole URL");
+    if (q->target.has_fragment)
+        return fault(E_BAD_REQUEST, "a fragment ('#') in the request target");
+    bool web = uri_default_port(q->target.scheme) != 0;
+    if (web && (q->target.has_userinfo || !q->target.host.n))
+        return fault(E_BAD_REQUEST, "the request target needs a host and no user"); /* RFC 9110 sections 4.2.1, 4.2.4 */
+    return NULL;
+}
+
+/* The four forms of section 3.2. */
+static err_t read_target(struct http_request *q)
+{
+    struct slice t = q->target_text;
+    if (q->method == M_CONNECT) {
+        q->form = TARGET_AUTHORITY;
+        TRY(as_bad(uri_parse_authority(t, &q->target)));
+        if (!q->target.host.n || !q->target.port || q->target.has_userinfo)
+            return fault(E_BAD_REQUEST, "CONNECT needs host:port");
+        return NULL;
+    }
+    if (slice_eq(t, S("*"))) {
+        q->form = TARGET_ASTERISK;
+        return q->method == M_OPTIONS ? NULL : fault(E_BAD_REQUEST, "the target * is for OPTIONS only");
+    }
+    if (t.p[0] != '/')
+        return absolute_target(q);
+    q->form = TARGET_ORIGIN;
+    return as_bad(uri_parse_origin(t, &q->target));
+}
+
+/* Section 3.2: exactly one Host in 1.1, valid in any version; the target's own authority goes before it. */
+static err_t read_host(struct http_request *q)
+{
+    unsigned n = fields_has(&q->fields, F_HOST) ? fields_count(&q->fields, F_HOST) : 0;
+    if (n == 0)
+        return q->version >= 11 ? fault(E_BAD_REQUEST, "an HTTP/1.1 request needs a Host field") : NULL;
+    if (n > 1)
+        return fault(E_BAD_REQUEST, "more than one Host field");
+    struct uri host;
+    TRY(as_bad(uri_parse_authority(fields_get(&q->fields, F_HOST), &host)));
+    if (host.has_userinfo)
+        return fault(E_BAD_REQUEST, "a user in the Host field");
+    if (q->target.has_authority)
+        return NULL;
+    q->target.host = host.host;
+    q->target.port = host.port;
+    q->target.ipv6 = host.ipv6;
+    q->target.has_authority = true;
+    return NULL;
+}
+
+err_t h1_parse_request(struct h1_parse *p, struct slice in, struct arena *a, struct http_request *out, size_t *used)
+{
+    *used = 0;
+    if (!worth_trying(p, in))
+        return unfinished(p, in);
+    struct reader r = {in.p, in.p + in.n, p->accept_lf, false, E_BAD_REQUEST};
+    struct http_request q = {0};
+    err_t e = start_line(&r, &q);
+    if (!e)
+        e = fields(&r, a, &q.fields, max_fields(p));
+    if (e == MORE)
+        return unfinished(p, in);
+    TRY(e);
+    TRY(too_long(p, (size_t)(r.at - in.p)));
+    TRY(read_target(&q));
+    TRY(read_host(&q));
+    *out = q;
+    *used = (size_t)(r.at - in.p);
+    p->seen = 0;
+    return NULL;
+}
+
+/* ---- Responses ---- */
+
+static err_t status_line_of(struct reader *r, struct http_response *s)
+{
+    size_t have = (size_t)(r->end - r->at);
+    if (have < 12)
+        return memcmp(r->at, "HTTP/1.", have < 7 ? have : 7) != 0 ? fault(r->bad, "this is not HTTP/1") : MORE;
+    const char *p = r->at;
+    if (memcmp(p, "HTTP/1.", 7) != 0 || !ascii_digit(p[7]) || p[8] != ' ')
+        return fault(r->bad, "this is not an HTTP/1 status line");
+    if (!ascii_digit(p[9]) || !ascii_digit(p[10]) || !ascii_digit(p[11]) || p[9] < '1' || p[9] > '9')
+        return fault(r->bad, "malformed status code");
+    s->version = p[7] == '0' ? 10 : 11;
+    s->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
+    r->at += 12;
+    if (r->at == r->end)
+        return MORE;
+    if (*r->at == ' ') {
+        const char *phrase = ++r->at;
+        r->at = value_end(phrase, r->end);
+        s->reason = slice_of(phrase, (size_t)(r->at - phrase));
+    } /* the space without a phrase is often left out, too */
+    return line_end(r);
+}
+
+/* Lines of servers that were never told: folded ones and ones without a colon are skipped. */
+static err_t lenient_fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
+{
+    for (;;) {
+        const char *nl = r->at < r->end ? memchr(r->at, '\n', (size_t)(r->end - r->at)) : NULL;
+        if (!nl)
+            return MORE;
+        struct slice line = slice_of(r->at, (size_t)(nl - r->at));
+        r->at = nl + 1;
+        if (slice_ends(line, S("\r")))
+            line.n--;
+        if (line.n == 0)
+            return NULL;
+        size_t colon = slice_find(line, ':', 0);
+        struct slice name = slice_trim(slice_first(line, colon == SIZE_MAX ? 0 : colon));
+        struct slice value = slice_trim(slice_from(line, colon == SIZE_MAX ? line.n : colon + 1));
+        if (line.p[0] == ' ' || line.p[0] == '\t' || !fields_name_ok(name) || !fields_value_ok(value))
+            continue;
+        if (f->n == f->cap)
+            TRY(grow(a, f, max));
+        (void)fields_push(f, name, value);
+    }
+}
+
+static bool is_headless(struct slice in)
+{
+    return memcmp(in.p, "HTTP/", in.n < 5 ? in.n : 5) != 0;
+}
+
+err_t h1_parse_response(struct h1_parse *p, struct slice in, struct arena *a, struct http_response *out, size_t *used,
+                        bool *headless)
+{
+    *used = 0;
+    *headless = false;
+    if (!worth_trying(p, in))
+        return unfinished(p, in);
+    struct reader r = {in.p, in.p + in.n, p->lenient || p->accept_lf, p->lenient, E_PROTO};
+    struct http_response s = {0};
+    while (p->lenient && r.at < r.end && (*r.at == '\r' || *r.at == '\n'))
+        r.at++;
+    if (r.at == r.end)
+        return NULL;
+    if (p->lenient && is_headless(slice_of(r.at, (size_t)(r.end - r.at)))) {
+        *out = (struct http_response){.status = 200, .version = 9};
+        *headless = true;
+        return NULL;
+    }
+    err_t e = status_line_of(&r, &s);
+    if (!e)
+        e = (p->lenient ? lenient_fields : fields)(&r, a, &s.fields, max_fields(p));
+    if (e == MORE)
+        return unfinished(p, in);
+    TRY(e);
+    TRY(too_long(p, (size_t)(r.at - in.p)));
+    *out = s;
+    *used = (size_t)(r.at - in.p);
+    p->seen = 0;
+    return NULL;
+}
+
+err_t h1_parse_trailers(struct slice in, struct arena *a, struct http_fields *out)
+{
+    struct reader r = {in.p, in.p + in.n, false, false, E_DATA};
+    struct http_fields f = {0};
+    err_t e = fields(&r, a, &f, H1_MAX_FIELDS);
+    if (e == MORE || (!e && r.at != r.end))
+        return fault(E_DATA, "unfinished trailer section");
+    TRY(e);
+    *out = f;
+    return NULL;
+}
+
+bool h1_keep_alive(uint8_t version, const struct http_fields *f)
+{
+    if (version < 10)
+        return false;
+    if (!fields_has(f, F_CONNECTION))
+        return version >= 11;
+    if (fields_has_token(f, F_CONNECTION, S("close")))
+        return false;
+    return version >= 11 || fields_has_token(f, F_CONNECTION, S("keep-alive"));
+}
