@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/body.h"
 
+#include <stdio.h>
+
 #include "http/h1_parse.h"
 #include "unit.h"
 
