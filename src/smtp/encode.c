@@ -156,8 +156,9 @@ static size_t qp_encode(struct mime_encoder *e, struct slice in, bool end, char 
     for (size_t i = 0; i < in.n; i++) {
         uint8_t c = (uint8_t)in.p[i];
         bool line_break = c == '\n' && e->text;
+        bool before_break = line_break || (c == '\r' && e->text && !e->lf);
         if (e->held)
-            out = qp_release(e, out, line_break);
+            out = qp_release(e, out, before_break);
         if (line_break) {
             *out++ = '\r', *out++ = '\n';
             e->column = 0;

@@ -78,7 +78,7 @@ static size_t fit(struct slice s, bool base64, size_t room)
 
 err_t header_line_encoded(struct header_line *l, struct slice s)
 {
-    bool base64 = (s.n + 2) / 3 * 4 < q_size(s);
+    bool base64 = (s.n + 2) / 3 * 5 < q_size(s); /* when about as short, the readable one */
     while (s.n) {
         size_t column = l->b->n - l->start;
         size_t room = column + 1 + FRAME + 12 < HEADER_FOLD ? HEADER_FOLD - column - 1 - FRAME : 0;

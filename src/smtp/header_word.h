@@ -3,7 +3,7 @@
  * header_word.h -- the words of a header field: where a line is folded, and encoded words (RFC 2047).
  *
  * A header_line adds word after word, each after one space; it folds in front of a word that would pass HEADER_FOLD.
- * Encoded words never split a character (RFC 2047 section 5) and use whichever of Q and B is shorter; Q here keeps
+ * Encoded words never split a character (RFC 2047 section 5) and use B where it is clearly shorter than Q; Q here keeps
  * to the letters that are allowed everywhere, display names included.
  */
 #pragma once
