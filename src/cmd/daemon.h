@@ -1,35 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * daemon.h -- what every listening tool shares: its options, privileges, limits, systemd, metrics, workers.
+ * daemon.h -- what every listening tool shares: its options, descriptor limit, sockets, privileges, systemd, workers.
  *
- * A tool embeds `struct daemon_conf` first in its config struct, lists `daemon_opts` among its tables and calls
- * daemon_run. Order: raise the descriptor limit, bind, drop privileges, start workers, notify systemd.
+ * A tool puts `struct daemon_conf` first in its config struct, lists `daemon_opts` among its tables, and in its run
+ * function binds, prepares its app-level server with the points bound, and runs:
+ *
+ *     TRY(daemon_bind(&c->daemon, &echo_listen_role, "127.0.0.1:12000", 0));
+ *     TRY(daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .arg = c}));
+ *
+ * A start hook opens its listeners with listen_fd(&c->daemon.points[i].at, index). daemon_run prints the addresses
+ * ("l7 echo listen: listening on 127.0.0.1:12000"), drops privileges before the first byte is read, and tells systemd
+ * about readiness, reload and stop.
  */
 #pragma once
 
 #include "cmd/opt.h"
+#include "net/listen.h"
 #include "rt/worker.h"
+
+enum { DAEMON_POINTS_MAX = 32 };
+
+struct daemon_point {
+    struct listen_point at;
+    const char *label; /* "metrics", printed behind the address; NULL for the tool's main job */
+};
 
 struct daemon_conf {
     struct opt_list listen;
     int64_t workers; /* 0: one a core */
     const char *user;
-    const char *metrics; /* ADDR:PORT or NULL */
-    int64_t drain;       /* ns */
-    bool quiet;
+    int64_t drain; /* ns */
+    /* -- filled in by daemon_bind -- */
+    const struct opt_role *role;
+    struct daemon_point points[DAEMON_POINTS_MAX];
+    int point_count;
 };
 extern const struct opt daemon_opts[]; /* offsets are relative to the config struct's start */
 
-/* Limits of HTTP daemons, with their one name in all of them; embedded right behind daemon_conf. */
-struct http_limits {
-    uint64_t max_connections;            /* 0: no limit but the descriptor limit */
-    uint64_t max_connections_per_client; /* loopback clients have none by default */
-    uint64_t max_header;                 /* bytes of request line and header section */
-    uint64_t max_body;
-    int64_t header_timeout, body_timeout, idle_timeout; /* ns */
-    const char *access_log;                             /* FILE, "-" for stderr, "off" */
-    int log_format;                                     /* 0 combined, 1 json */
-    bool accept_lf;
-};
+/* How many workers there will be. */
+int daemon_workers(const struct daemon_conf *);
 
-MUST err_t daemon_run(struct daemon_conf *, const struct worker_hooks *);
+/* Raise the descriptor limit and bind every --listen address; without one, the sockets that systemd passed, else
+   `usual` ("127.0.0.1:8005", whose port is also the default one for "--listen ADDR"). E_USAGE, E_BUSY, E_PERMISSION. */
+MUST err_t daemon_bind(struct daemon_conf *, const struct opt_role *, const char *usual, enum listen_flags);
+/* One more point with a label of its own; `*out` (may be NULL) stays valid. */
+MUST err_t daemon_bind_more(struct daemon_conf *, const char *address, uint16_t default_port, enum listen_flags,
+                            const char *label, struct listen_point **out);
+/* Run to the end. `hooks->count` and `drain_ms` come from the configuration; `reload` reopens log files first. */
+MUST err_t daemon_run(struct daemon_conf *, const struct worker_hooks *hooks);
+/* The usual body of a role's run function: print what went wrong, give the exit status. */
+int daemon_end(struct daemon_conf *, err_t);
