@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * body.h -- the bytes of a stored response: extents of counted blocks.
+ *
+ * A complete body is one run of extents from 0 to its length; a partial one (RFC 9111 section 3.3) has holes, and
+ * never claims a byte that it does not hold. Blocks are counted by reference, so an object made by a 304 or by
+ * combining two ranges shares the bytes of the ones it came from. A body is written by one fetch and is immutable
+ * afterwards; while it grows, its readers hold the flight's lock for cache_body_at.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+
+enum { CACHE_BLOCK_MIN = 4096, CACHE_BLOCK_MAX = 256 << 10 };
+#define CACHE_LENGTH_UNKNOWN UINT64_MAX
+
+struct cache_block {
+    atomic_uint refs;
+    size_t n, cap;
+    char data[];
+};
+struct cache_extent {
+    uint64_t at, n;    /* bytes [at, at + n) of the representation ... */
+    size_t offset;     /* ... are block->data[offset ...] */
+    struct cache_block *block;
+};
+struct cache_body {
+    uint32_t magic;
+    atomic_uint refs;
+    uint64_t length;   /* of the whole representation; CACHE_LENGTH_UNKNOWN while unknown */
+    uint64_t held;     /* bytes held */
+    size_t memory;     /* bytes allocated */
+    uint32_t count, cap;
+    struct cache_extent first; /* most bodies have just one */
+    struct cache_extent *v;    /* sorted by `at`, without overlap */
+};
+
+struct cache_body *cache_body_new(uint64_t length); /* NULL when out of memory */
+struct cache_body *cache_body_ref(struct cache_body *);
+void cache_body_unref(struct cache_body *); /* NULL is accepted */
+
+/* Room to write the bytes at `at` into, at least one; then cache_body_grow says how many were. `hint` is how many
+   more are expected, 0 unknown. E_NO_MEMORY. */
+MUST err_t cache_body_room(struct cache_body *, uint64_t at, uint64_t hint, char **room, size_t *cap);
+void cache_body_grow(struct cache_body *, size_t n);
+/* Gives back what the last block has too much. Call once nobody reads it yet or under the flight's lock. */
+void cache_body_trim(struct cache_body *);
+/* Take the extents of `from` that `to` does not have. E_NO_MEMORY. */
+MUST err_t cache_body_merge(struct cache_body *to, const struct cache_body *from);
+
+/* The longest run of bytes in memory from `at` on; empty when `at` is not held. */
+struct slice cache_body_at(const struct cache_body *, uint64_t at);
+bool cache_body_has(const struct cache_body *, uint64_t from, uint64_t n); /* all of [from, from + n)? */
+static inline bool cache_body_complete(const struct cache_body *b)
+{
+    return b->held == b->length;
+}
+/* Forget the blocks before `at` (a body too large to keep, once every reader is past them). */
+void cache_body_drop_before(struct cache_body *, uint64_t at);

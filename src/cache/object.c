@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/object.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "http/date.h"
+#include "http/fields.h"
+#include "http/status.h"
+
+enum { OBJECT_MAGIC = 0x6f626a65 };
+
+static bool left_out(const struct cache_object_make *m, const struct http_field *f)
+{
+    /* Age is computed on sending; a Content-Length that is not the body's own would lie. */
+    return f->id == F_AGE || (f->id == F_CONTENT_LENGTH && m->body && m->body->length != CACHE_LENGTH_UNKNOWN);
+}
+
+static size_t head_size(const struct cache_object_make *m)
+{
+    size_t n = DATE_LENGTH + 64;
+    for (uint16_t i = 0; i < m->fields->n; i++)
+        n += m->fields->v[i].name.n + m->fields->v[i].value.n + 4;
+    return n;
+}
+
+static char *put(char *at, struct slice s)
+{
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
+static char *add_field(struct cache_object *o, char *at, struct slice name, struct slice value)
+{
+    struct slice stored_name = slice_of(at, name.n);
+    at = put(put(at, name), S(": "));
+    struct slice stored_value = slice_of(at, value.n);
+    at = put(put(at, value), S("\r\n"));
+    CHECK(fields_push(&o->fields, stored_name, stored_value));
+    return at;
+}
+
+static char *write_head(struct cache_object *o, char *at, const struct cache_object_make *m)
+{
+    char *start = at;
+    for (uint16_t i = 0; i < m->fields->n; i++)
+        if (!left_out(m, &m->fields->v[i]))
+            at = add_field(o, at, m->fields->v[i].name, m->fields->v[i].value);
+    if (m->body && m->body->length != CACHE_LENGTH_UNKNOWN && m->info.status != 204) {
+        char digits[24];
+        int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)m->body->length);
+        at = add_field(o, at, S("Content-Length"), slice_of(digits, (size_t)n));
+    }
+    if (!fields_has(&o->fields, F_DATE)) {
+        char date[DATE_LENGTH + 1];
+        date_format(m->info.date, date);
+        at = add_field(o, at, S("Date"), slice_of(date, DATE_LENGTH));
+    }
+    o->head = slice_of(start, (size_t)(at - start));
+    return at;
+}
+
+static char *write_status(struct cache_object *o, char *at)
+{
+    o->status_line = status_line(o->info.status);
+    if (!o->status_line.n) {
+        int n = snprintf(at, 32, "HTTP/1.1 %u \r\n", o->info.status % 1000u);
+        o->status_line = slice_of(at, (size_t)n);
+        at += n;
+    }
+    return at;
+}
+
+struct cache_object *cache_object_new(const struct cache_object_make *m)
+{
+    size_t fields = (size_t)m->fields->n + 2, text = head_size(m) + m->key.text.n + m->vary.n + 32;
+    size_t size = sizeof(struct cache_object) + fields * sizeof(struct http_field) + text;
+    struct cache_object *o = malloc(size);
+    if (!o)
+        return NULL;
+    memset(o, 0, sizeof *o);
+    o->magic = OBJECT_MAGIC;
+    atomic_init(&o->refs, 1);
+    o->info = m->info;
+    o->hash = m->key.hash;
+    o->fields = (struct http_fields){.v = (struct http_field *)(void *)(o + 1), .cap = (uint16_t)fields};
+    char *start = (char *)(o->fields.v + fields), *at = write_status(o, start);
+    at = write_head(o, at, m);
+    o->key = slice_of(at, m->key.text.n);
+    at = put(at, m->key.text);
+    o->vary = slice_of(at, m->vary.n);
+    at = put(at, m->vary);
+    CHECK((size_t)(at - start) <= text);
+    o->etag = fields_get(&o->fields, F_ETAG);
+    o->body = m->body ? cache_body_ref(m->body) : NULL;
+    o->partial = o->body && !cache_body_complete(o->body);
+    o->memory = size + (o->body ? o->body->memory : 0);
+    return o;
+}
+
+struct cache_object *cache_object_ref(struct cache_object *o)
+{
+    CHECK_MAGIC(o, OBJECT_MAGIC);
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    return o;
+}
+
+void cache_object_unref(struct cache_object *o)
+{
+    if (!o)
+        return;
+    CHECK_MAGIC(o, OBJECT_MAGIC);
+    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    cache_body_unref(o->body);
+    o->magic = 0;
+    free(o);
+}
+
+struct fresh_info cache_object_info(const struct cache_object *o)
+{
+    struct fresh_info info = o->info;
+    if (atomic_load_explicit(&o->invalid, memory_order_relaxed))
+        info.flags |= FRESH_INVALID;
+    return info;
+}
