@@ -22,16 +22,16 @@ struct cache_block {
     char data[];
 };
 struct cache_extent {
-    uint64_t at, n;    /* bytes [at, at + n) of the representation ... */
-    size_t offset;     /* ... are block->data[offset ...] */
+    uint64_t at, n; /* bytes [at, at + n) of the representation ... */
+    size_t offset;  /* ... are block->data[offset ...] */
     struct cache_block *block;
 };
 struct cache_body {
     uint32_t magic;
     atomic_uint refs;
-    uint64_t length;   /* of the whole representation; CACHE_LENGTH_UNKNOWN while unknown */
-    uint64_t held;     /* bytes held */
-    size_t memory;     /* bytes allocated */
+    uint64_t length; /* of the whole representation; CACHE_LENGTH_UNKNOWN while unknown */
+    uint64_t held;   /* bytes held */
+    size_t memory;   /* bytes allocated */
     uint32_t count, cap;
     struct cache_extent first; /* most bodies have just one */
     struct cache_extent *v;    /* sorted by `at`, without overlap */

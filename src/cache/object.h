@@ -27,10 +27,10 @@ struct cache_object {
     struct slice status_line; /* "HTTP/1.1 200 OK\r\n" */
     struct slice head;        /* "Name: value\r\n" ... ; Content-Length among them when complete */
     struct http_fields fields;
-    struct slice etag;        /* {NULL, 0} without */
+    struct slice etag; /* {NULL, 0} without */
     struct cache_body *body;
-    bool partial;             /* the body has holes or an end that was not seen */
-    size_t memory;            /* of all of it, as accounted */
+    bool partial;  /* the body has holes or an end that was not seen */
+    size_t memory; /* of all of it, as accounted */
     /* -- owned by the index (memory.c) -- */
     struct table_link link;
     struct list queue;

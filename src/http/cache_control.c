@@ -31,13 +31,13 @@ bool delta_seconds(struct slice s, int64_t *out)
 
 /* What kind of argument a directive takes, and which way is the careful one when it is malformed. */
 enum takes {
-    TAKES_NOTHING,       /* restricts: counts with or without an argument */
+    TAKES_NOTHING,        /* restricts: counts with or without an argument */
     TAKES_NOTHING_STRICT, /* loosens: an argument makes it another directive */
-    TAKES_FIELDS,        /* no-cache, private */
-    TAKES_AGE,           /* unreadable means 0, duplicates: the smaller */
-    TAKES_STALE,         /* unreadable means absent, duplicates: the smaller */
-    TAKES_MAX_STALE,     /* a number or nothing */
-    TAKES_MIN_FRESH,     /* unreadable means absent, duplicates: the larger */
+    TAKES_FIELDS,         /* no-cache, private */
+    TAKES_AGE,            /* unreadable means 0, duplicates: the smaller */
+    TAKES_STALE,          /* unreadable means absent, duplicates: the smaller */
+    TAKES_MAX_STALE,      /* a number or nothing */
+    TAKES_MIN_FRESH,      /* unreadable means absent, duplicates: the larger */
 };
 static const struct directive {
     struct slice name;

@@ -30,7 +30,7 @@ enum { CC_ABSENT = -1, CC_STRIP_MAX = 4 };
 #define CC_SECONDS_MAX INT64_C(2147483648) /* delta-seconds saturate here, RFC 9111 section 1.2.2 */
 
 struct cache_control {
-    uint32_t has; /* enum cc_directive */
+    uint32_t has;                                                                            /* enum cc_directive */
     int64_t max_age, s_maxage, max_stale, min_fresh, stale_while_revalidate, stale_if_error; /* s, CC_ABSENT */
     /* Arguments of no-cache="..." and private="...": lists of field names that may not be stored. */
     struct slice strip[CC_STRIP_MAX];

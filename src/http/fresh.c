@@ -138,9 +138,8 @@ void fresh_compute(struct fresh_info *info, uint16_t status, const struct http_f
                    const struct fresh_rules *rules, int64_t request_ns, int64_t response_ns)
 {
     const struct cache_control *cc = &rules->cc;
-    *info = (struct fresh_info){.status = status,
-                                .stale_while_revalidate = cc->stale_while_revalidate,
-                                .stale_if_error = cc->stale_if_error};
+    *info = (struct fresh_info){
+        .status = status, .stale_while_revalidate = cc->stale_while_revalidate, .stale_if_error = cc->stale_if_error};
     if (!date_any_case(fields_get(f, F_DATE), response_ns / TICK_S, &info->date))
         info->date = response_ns / TICK_S;
     if (cc->has & CC_NO_CACHE)
@@ -176,8 +175,21 @@ int64_t fresh_ttl(const struct fresh_info *info, int64_t now_ns)
 bool fresh_status_understood(uint16_t status)
 {
     switch (status) {
-    case 200: case 203: case 204: case 206: case 300: case 301: case 302: case 303: case 307: case 308:
-    case 404: case 405: case 410: case 414: case 501:
+    case 200:
+    case 203:
+    case 204:
+    case 206:
+    case 300:
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+    case 404:
+    case 405:
+    case 410:
+    case 414:
+    case 501:
         return true;
     default:
         return false;
@@ -323,8 +335,15 @@ bool fresh_stale_on_error(const struct fresh_info *info, const struct fresh_requ
 bool fresh_field_stored(const struct http_field *f)
 {
     switch (f->id) {
-    case F_CONNECTION: case F_KEEP_ALIVE: case F_PROXY_CONNECTION: case F_TE: case F_TRANSFER_ENCODING:
-    case F_UPGRADE: case F_PROXY_AUTHENTICATE: case F_PROXY_AUTHENTICATION_INFO: case F_PROXY_AUTHORIZATION:
+    case F_CONNECTION:
+    case F_KEEP_ALIVE:
+    case F_PROXY_CONNECTION:
+    case F_TE:
+    case F_TRANSFER_ENCODING:
+    case F_UPGRADE:
+    case F_PROXY_AUTHENTICATE:
+    case F_PROXY_AUTHENTICATION_INFO:
+    case F_PROXY_AUTHORIZATION:
     case F_TRAILER:
         return false;
     default:

@@ -27,20 +27,20 @@ struct fresh_rules {
 void fresh_rules_of(struct fresh_rules *, const struct http_fields *response, const struct slice *targets, int count);
 
 enum fresh_flag {
-    FRESH_NO_CACHE = 1,  /* validate every time */
-    FRESH_STRICT = 2,    /* never stale: must-revalidate, proxy-revalidate, s-maxage */
-    FRESH_EXPLICIT = 4,  /* max-age, s-maxage or Expires; otherwise heuristic or nothing */
-    FRESH_IMMUTABLE = 8, /* RFC 8246 */
-    FRESH_INVALID = 16,  /* invalidated or softly purged: validate, never stale */
+    FRESH_NO_CACHE = 1,   /* validate every time */
+    FRESH_STRICT = 2,     /* never stale: must-revalidate, proxy-revalidate, s-maxage */
+    FRESH_EXPLICIT = 4,   /* max-age, s-maxage or Expires; otherwise heuristic or nothing */
+    FRESH_IMMUTABLE = 8,  /* RFC 8246 */
+    FRESH_INVALID = 16,   /* invalidated or softly purged: validate, never stale */
     FRESH_VALIDATOR = 32, /* has an ETag or a Last-Modified */
 };
 struct fresh_info {
     uint16_t status;
     uint16_t flags;
-    int64_t lifetime;                                /* s */
-    int64_t born;                                    /* wall ns at which its age was 0 */
-    int64_t stale_while_revalidate, stale_if_error;  /* s, CC_ABSENT */
-    int64_t date;                                    /* s: Date, or when it was received */
+    int64_t lifetime;                               /* s */
+    int64_t born;                                   /* wall ns at which its age was 0 */
+    int64_t stale_while_revalidate, stale_if_error; /* s, CC_ABSENT */
+    int64_t date;                                   /* s: Date, or when it was received */
 };
 /* RFC 9111 sections 4.2.1 to 4.2.3; `request_ns` and `response_ns` are when the request left and the head came. */
 void fresh_compute(struct fresh_info *, uint16_t status, const struct http_fields *, const struct fresh_rules *,
@@ -55,9 +55,9 @@ const char *fresh_unstorable(const struct fresh_request *, uint16_t status, cons
 bool fresh_status_understood(uint16_t status);
 
 enum fresh_use {
-    FRESH_SERVE,      /* answer with it */
-    FRESH_SERVE_SWR,  /* answer with it and validate in the background (RFC 5861 section 3) */
-    FRESH_VALIDATE,   /* ask the origin first */
+    FRESH_SERVE,     /* answer with it */
+    FRESH_SERVE_SWR, /* answer with it and validate in the background (RFC 5861 section 3) */
+    FRESH_VALIDATE,  /* ask the origin first */
 };
 struct fresh_verdict {
     enum fresh_use use;
