@@ -2,12 +2,11 @@
 #include "net/udp.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "net/udp_control.h"
+#include "rt/sys.h"
 
 struct udp_side { /* what one direction hands to the kernel; all arrays have `count` entries */
     struct mmsghdr *headers;
@@ -25,7 +24,7 @@ struct udp_batch {
 
 static err_t udp_socket(int family, int *fd)
 {
-    int made = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int made = sys_socket(family, SOCK_DGRAM);
     if (made < 0)
         return fault(err_errno(errno), "socket");
     *fd = made;
@@ -41,10 +40,10 @@ err_t udp_dial(const struct addr *peer, int *fd)
 {
     int made = -1;
     TRY(udp_socket(peer->sa.sa_family, &made));
-    if (connect(made, &peer->sa, peer->len) < 0) {
+    if (sys_connect(made, &peer->sa, peer->len) < 0) {
         char text[ADDR_TEXT];
         err_t e = fault(err_errno(errno), "%s", addr_text(peer, text));
-        close(made);
+        sys_close(made);
         return e;
     }
     *fd = made;

@@ -7,10 +7,11 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "rt/sys.h"
 
 static bool set(int fd, int level, int name, int value)
 {
-    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+    return sys_setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
 /* An IPv6 socket also carries IPv4 (dual stack), so it gets both families' options; the IPv4 ones may fail there. */

@@ -56,6 +56,7 @@ struct loop {
     _Atomic(struct note *) posts;
     struct sanitize sanitize;
     void *signal_stack;
+    struct loop_end *ends;
     struct ready events[LOOP_EVENTS]; /* of the current turn */
 };
 

@@ -100,6 +100,10 @@ void loop_close(struct loop *l)
     CHECK(l == loop_here && scope_empty(&l->scope));
     if (l->census && l->high_water_name)
         fprintf(stderr, "l7: deepest stack: %zu bytes in fiber %s\n", l->high_water, l->high_water_name);
+    for (struct loop_end *end; (end = l->ends);) {
+        l->ends = end->next;
+        end->run(end);
+    }
     stack_cache_done(&l->stacks);
     slots_done(&l->slots);
     poll_close(l->poller);
@@ -111,6 +115,12 @@ void loop_close(struct loop *l)
     }
     free(l);
     loop_here = NULL;
+}
+
+void loop_at_end(struct loop_end *end)
+{
+    end->next = loop_here->ends;
+    loop_here->ends = end;
 }
 
 struct loop *loop_self(void)

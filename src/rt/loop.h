@@ -24,6 +24,14 @@ struct scope *loop_scope(struct loop *); /* for fibers that no other fiber owns 
 MUST err_t loop_run(struct loop *, const char *name, fiber_fn *, void *arg);
 void loop_close(struct loop *);
 
+/* Tidying up for what higher layers keep per loop (resolver, pools): run by loop_close of this thread's loop, last come
+   first, when no fiber is left. */
+struct loop_end {
+    struct loop_end *next;
+    void (*run)(struct loop_end *);
+};
+void loop_at_end(struct loop_end *);
+
 void loop_post(struct loop *, struct note *); /* thread-safe */
 
 tick now(void);         /* the loop's clock, read once a turn; the real clock outside of a loop */

@@ -42,6 +42,8 @@ static struct {
     int fail_with, same_time;
     uint16_t next_port;
     bool blackhole[65536];
+    struct addr dark[8];
+    int dark_count;
 } world = {.now = 1000 * TICK_S, .wall = INT64_C(1767225600) * TICK_S, .window = WINDOW, .next_port = 40000};
 
 /* ---- The world ---- */
@@ -72,6 +74,11 @@ void sim_chunk(size_t most)
 void sim_blackhole(uint16_t port, bool on)
 {
     world.blackhole[port] = on;
+}
+void sim_blackhole_host(const struct addr *a)
+{
+    CHECK(world.dark_count < 8);
+    world.dark[world.dark_count++] = *a;
 }
 void sim_wall(int64_t ns)
 {
@@ -278,11 +285,18 @@ int sys_socket(int family, int type)
     return s ? fd_of(s) : -1;
 }
 
+static bool is_any(const struct addr *a)
+{
+    return a->sa.sa_family == AF_INET ? a->v4.sin_addr.s_addr == INADDR_ANY : IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
+}
+
 static struct sock *listener_at(const struct addr *a)
 {
-    for (int i = 0; i < SOCKETS; i++)
-        if (socks[i].state == LISTENER && addr_port(&socks[i].local) == addr_port(a))
+    for (int i = 0; i < SOCKETS; i++) {
+        const struct addr *local = &socks[i].local;
+        if (socks[i].state == LISTENER && addr_port(local) == addr_port(a) && (is_any(local) || addr_eq_host(local, a)))
             return &socks[i];
+    }
     return NULL;
 }
 
@@ -325,6 +339,14 @@ int sys_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
     return 0;
 }
 
+static bool is_dark(const struct addr *a)
+{
+    bool dark = world.blackhole[addr_port(a)];
+    for (int i = 0; i < world.dark_count; i++)
+        dark |= addr_eq_host(a, &world.dark[i]);
+    return dark;
+}
+
 int sys_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
     struct sock *s = sock_of(fd);
@@ -333,7 +355,7 @@ int sys_connect(int fd, const struct sockaddr *sa, socklen_t len)
     memcpy(&s->remote.sa, sa, len);
     s->remote.len = len;
     struct sock *l = listener_at(&s->remote);
-    if (world.blackhole[addr_port(&s->remote)]) {
+    if (is_dark(&s->remote)) {
         s->state = CONNECTING;
         errno = EINPROGRESS;
         return -1;
