@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 
 #include "rt/internal.h"
 #include "rt/sys.h"
@@ -76,23 +75,6 @@ err_t io_read(int fd, void *p, size_t cap, size_t *got, tick until)
 err_t io_read_now(int fd, void *p, size_t cap, size_t *got)
 {
     return read_from(fd, p, cap, got, -1);
-}
-
-err_t io_read_shared(int fd, void *p, size_t cap, size_t *got, tick until)
-{
-    for (;;) {
-        struct pollfd look = {.fd = fd, .events = POLLIN};
-        if (poll(&look, 1, 0) > 0) {
-            ssize_t n = sys_read(fd, p, cap);
-            if (n >= 0) {
-                *got = (size_t)n;
-                return fiber_spend();
-            }
-            TRY(failed(fd, IO_READ, until));
-        } else {
-            TRY(io_wait_foreign(fd, IO_READ, until));
-        }
-    }
 }
 
 static void advance(struct iovec **v, int *n, size_t done)

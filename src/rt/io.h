@@ -42,10 +42,6 @@ MUST err_t io_connect(int fd, const struct addr *, tick until);
 MUST err_t io_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *got, tick until);
 MUST err_t io_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *sent, tick until);
 
-/* For a descriptor that others share and that must stay as it is, blocking: standard input. Regular files are always
-   ready. */
-MUST err_t io_read_shared(int fd, void *, size_t cap, size_t *got, tick until);
-
 void io_close(int fd);
 /* For a descriptor that a foreign library (c-ares) is about to close by itself. */
 void io_forget(int fd);

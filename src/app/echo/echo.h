@@ -27,8 +27,9 @@ struct echo_client {
     struct slice host;
     uint16_t port;
     bool udp, no_newline;
+    int input;          /* non-blocking: what to send, a line at a time */
     int64_t timeout_ms; /* for connecting and for the answer over UDP and with no_newline */
 };
 
-/* Carries standard input to the server and its bytes to standard output, until either ends. */
+/* Carries `input` to the server and its bytes to standard output, until either ends. */
 MUST err_t echo_client(const struct echo_client *);

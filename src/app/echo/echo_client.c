@@ -52,7 +52,7 @@ static err_t next_line(struct session *s, struct slice *line)
             return NULL;
         }
         TRY(buf_room(&s->line, PIECE, &at));
-        TRY(io_read_shared(STDIN_FILENO, at, PIECE, &got, TICK_NEVER));
+        TRY(io_read(s->conf->input, at, PIECE, &got, TICK_NEVER));
         s->line.n += got;
         s->input_over = got == 0;
     }
