@@ -107,7 +107,7 @@ class EchoTcp(harness.TestCase):
     def test_our_client_in_a_pipe(self):
         server = self.listen()
         code, out, err = harness.run(['echo', '127.0.0.1', str(server.port)], input=b'one\ntwo')
-        self.assertEqual((code, out, err), (0, b'Welcome\nONE\nTWO', b''))
+        self.assertEqual((code, out, err), (0, 'Welcome\nONE\nTWO', ''))
 
     def test_our_client_ends_when_the_server_says_goodbye(self):
         server = self.listen()
@@ -117,20 +117,20 @@ class EchoTcp(harness.TestCase):
         self.assertEqual(client.wait(), 0)
 
     def test_our_client_with_the_exercise_server(self):
-        server = self.spawn([sys.executable, '-c', LAB_TCP_SERVER])
+        server = self.start(['-c', LAB_TCP_SERVER], program=sys.executable)
         code, out, _ = harness.run(['echo', '--no-newline', '127.0.0.1', str(server.port)], input=b'hello\nworld\nbye\n')
-        self.assertEqual((code, out), (0, b'Welcome\nHELLO\nWORLD\n'))
+        self.assertEqual((code, out), (0, 'Welcome\nHELLO\nWORLD\n'))
 
     def test_nobody_listens(self):
         code, out, err = harness.run(['echo', '127.0.0.1', str(harness.free_port())], input=b'x\n')
-        self.assertEqual((code, out), (1, b''))
-        self.assertIn(b'connection refused', err)
+        self.assertEqual((code, out), (1, ''))
+        self.assertIn('connection refused', err)
 
     def test_a_busy_port_is_an_error(self):
         server = self.listen()
         code, _, err = harness.run(['echo', 'listen', '--listen', f'127.0.0.1:{server.port}'])
         self.assertEqual(code, 1)
-        self.assertIn(b'address already in use', err)
+        self.assertIn('address already in use', err)
 
 
 class EchoUdp(harness.TestCase):
@@ -171,12 +171,12 @@ class EchoUdp(harness.TestCase):
     def test_our_client(self):
         server = self.listen()
         code, out, _ = harness.run(['echo', '-u', '127.0.0.1', str(server.port)], input=b'one\nbye\n')
-        self.assertEqual((code, out), (0, b'ONE\nI see u.\n'))
+        self.assertEqual((code, out), (0, 'ONE\nI see u.\n'))
 
     def test_our_client_with_the_exercise_server(self):
-        server = self.spawn([sys.executable, '-c', LAB_UDP_SERVER])
+        server = self.start(['-c', LAB_UDP_SERVER], program=sys.executable)
         code, out, _ = harness.run(['echo', '-u', '127.0.0.1', str(server.port)], input=b'hello\nbye\n')
-        self.assertEqual((code, out), (0, b'HELLO\nI see u.\n'))
+        self.assertEqual((code, out), (0, 'HELLO\nI see u.\n'))
         self.assertEqual(server.wait(), 0)
 
     def test_our_client_gives_up(self):
@@ -184,7 +184,7 @@ class EchoUdp(harness.TestCase):
             s.bind(('127.0.0.1', 0))
             code, _, err = harness.run(['echo', '-u', '--timeout', '200ms', '127.0.0.1', str(s.getsockname()[1])], input=b'x\n')
         self.assertEqual(code, 1)
-        self.assertIn(b'no answer', err)
+        self.assertIn('no answer', err)
 
 
 if __name__ == '__main__':
