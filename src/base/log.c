@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/stat.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 enum {
     RING = 256 << 10, /* bytes a thread: some 1,500 access lines, 20 ms at 75,000 requests a second */
@@ -247,9 +248,7 @@ err_t log_start(void)
     if (sem_init(&wake, 0, 0) != 0)
         return err_errno(errno);
     atomic_store(&stopping, false);
-    int failed = pthread_create(&writer, NULL, writer_main, NULL);
-    if (failed)
-        return err_errno(failed);
+    TRY(thread_start(&writer, writer_main, NULL));
     atomic_store(&running, true);
     return NULL;
 }

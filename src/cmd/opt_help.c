@@ -148,7 +148,7 @@ void opt_help(const struct opt_role *role)
         shared_table(rows + from, i - from, columns);
     }
     if (role->notes)
-        printf("\n%s", role->notes);
+        printf("\n%s%s", role->notes, slice_ends(slice_z(role->notes), S("\n")) ? "" : "\n");
 }
 
 /* ---- The man page ---- */

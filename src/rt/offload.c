@@ -2,8 +2,8 @@
 #include "rt/offload.h"
 
 #include <pthread.h>
-#include <signal.h>
 
+#include "base/thread.h"
 #include "rt/internal.h"
 
 struct job { /* on the calling fiber's stack */
@@ -56,13 +56,9 @@ static void *helper(void *arg)
 static err_t one_more(void)
 {
     pthread_t t;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&t, NULL, helper, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        return threads ? NULL : E_NO_MEMORY;
+    err_t e = thread_start(&t, helper, NULL);
+    if (e)
+        return threads ? NULL : e;
     pthread_detach(t);
     threads++;
     return NULL;

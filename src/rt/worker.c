@@ -37,6 +37,7 @@ static sem_t started;
 static pthread_mutex_t posting = PTHREAD_MUTEX_INITIALIZER;
 static struct task task;
 static sigset_t steering;
+static pthread_t steering_thread;
 static atomic_bool draining;
 static _Thread_local int index_here;
 
@@ -79,7 +80,7 @@ static void leave(struct worker *w)
         w->loop = NULL;
     }
     pthread_mutex_unlock(&posting);
-    kill(getpid(), WORKER_ENDED);
+    pthread_kill(steering_thread, WORKER_ENDED);
 }
 
 static void *worker_main(void *arg)
@@ -216,6 +217,7 @@ static err_t start_all(const struct worker_hooks *h)
 
 err_t worker_run(const struct worker_hooks *h)
 {
+    steering_thread = pthread_self();
     sigemptyset(&steering);
     sigaddset(&steering, SIGHUP);
     sigaddset(&steering, SIGTERM);

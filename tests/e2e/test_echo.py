@@ -111,7 +111,7 @@ class EchoTcp(harness.TestCase):
 
     def test_our_client_ends_when_the_server_says_goodbye(self):
         server = self.listen()
-        client = self.start(['echo', '127.0.0.1', str(server.port)])  # its input stays open
+        client = self.start(['echo', '127.0.0.1', server.port], wait=False)  # its input stays open
         client.send('bye\n')
         client.wait_for_line('BYE', stream='stdout')
         self.assertEqual(client.wait(), 0)

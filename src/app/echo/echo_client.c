@@ -9,7 +9,7 @@
 #include "rt/io.h"
 #include "rt/waitq.h"
 
-enum { LINE_MAX_BYTES = 64 << 10, PIECE = 2048 };
+enum { LINE_MAX_BYTES = 64 << 10, PIECE = 2048, GREETING_MS = 300 };
 
 struct session {
     const struct echo_client *conf;
@@ -90,6 +90,17 @@ static void listener_fiber(void *arg)
     waitq_wake(&s->heard, -1);
 }
 
+/* A server may greet, and then it does so at once. */
+static err_t await_greeting(struct session *s)
+{
+    if (!s->bytes && !s->ended) {
+        err_t e = waitq_wait(&s->heard, after(GREETING_MS));
+        if (e && e != E_TIMEOUT)
+            return e;
+    }
+    return s->bytes && s->last != '\n' ? show(s, S("\n")) : NULL;
+}
+
 /* The labs' servers answer each read, so without line ends each line waits for the answer to the one before. */
 static err_t await_answer(struct session *s, uint64_t before)
 {
@@ -101,6 +112,8 @@ static err_t await_answer(struct session *s, uint64_t before)
 static err_t talk(struct session *s)
 {
     struct slice line;
+    if (s->conf->no_newline)
+        TRY(await_greeting(s));
     for (;;) {
         TRY(next_line(s, &line));
         if (line.n == 0)
