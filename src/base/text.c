@@ -9,6 +9,9 @@
 
 /* ---- Durations, sizes, ratios ---- */
 
+/* A century: added to any clock it still fits 63 bits of nanoseconds. */
+static const double LONGEST = 3.2e18;
+
 /* The longest prefix that is a plain decimal number ("12", "1.5", ".5"); false when there is none. */
 static bool leading_decimal(struct slice s, double *v, struct slice *unit)
 {
@@ -35,7 +38,7 @@ err_t text_duration(struct slice s, int64_t *ns)
     struct slice unit;
     if (leading_decimal(s, &v, &unit))
         for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-            if (slice_eq(unit, units[i].name) && v * (double)units[i].ns < 9e18) {
+            if (slice_eq(unit, units[i].name) && v * (double)units[i].ns < LONGEST) {
                 *ns = (int64_t)llround(v * (double)units[i].ns);
                 return NULL;
             }

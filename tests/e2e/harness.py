@@ -61,11 +61,11 @@ def split_addr(text):
 class Process:
     """A running program; its output is collected by threads from the start."""
 
-    def __init__(self, argv, env=None, cwd=None, stdin=None, name=None):
+    def __init__(self, argv, env=None, cwd=None, stdin=None, name=None, pass_fds=()):
         self.argv = argv
         self.name = name or os.path.basename(argv[0])
         self._p = subprocess.Popen(argv, stdin=subprocess.PIPE if stdin is None else stdin, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, env=env, cwd=cwd, start_new_session=True)
+                                   stderr=subprocess.PIPE, env=env, cwd=cwd, start_new_session=True, pass_fds=pass_fds)
         self.pid = self._p.pid
         self._changed = threading.Condition()
         self._data = {'stdout': bytearray(), 'stderr': bytearray()}
