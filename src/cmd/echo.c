@@ -15,6 +15,7 @@ struct listen_conf {
     bool udp, once;
     uint64_t max_connections;
     int64_t idle; /* ns */
+    uint64_t rate_limit;
     struct listen_point points[DAEMON_POINTS_MAX];
     struct echo_server server;
 };
@@ -43,6 +44,7 @@ static err_t listen_serve(struct listen_conf *c)
                                      .once = c->once,
                                      .max_connections = c->max_connections,
                                      .idle_ms = c->idle / TICK_MS,
+                                     .rate_limit = c->rate_limit,
                                      .ended = worker_stop};
     return daemon_run(&c->daemon, &(struct worker_hooks){.start = listen_start, .drain = listen_drain, .arg = c});
 }
@@ -70,6 +72,12 @@ static const struct opt listen_opts[] = {
      .arg = "TIME",
      .help = "drop a client that is silent for so long",
      .init = "10m"},
+    {.name = "rate-limit",
+     .type = OPT_SIZE,
+     .offset = AT(rate_limit),
+     .arg = "N",
+     .help = "with --udp: datagrams a second and client; 0: any number",
+     .init = "0"},
     {NULL}};
 #undef AT
 static const struct opt *const listen_tables[] = {listen_opts, daemon_opts, NULL};

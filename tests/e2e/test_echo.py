@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """l7 echo: both roles over TCP and UDP, and the programs that learners write for the exercise."""
+import os
 import socket
 import subprocess
 import sys
-import unittest
+import threading
 
 import harness
 
@@ -98,6 +99,40 @@ class EchoTcp(harness.TestCase):
         s = self.connect(self.listen('--idle-timeout', '100ms'))
         self.assertEqual(s.recv(10), b'')
 
+    def test_a_megabyte_both_ways(self):
+        server = self.listen()
+        data = os.urandom(1 << 20).replace(b'b', b'x').replace(b'\n', b'x')
+        with harness.Conn(server.port) as c:
+            t = threading.Thread(target=lambda: (c.send(data), c.finish()))
+            t.start()
+            got = c.recv_all()
+            t.join()
+        self.assertEqual(got, b'Welcome\n' + data.upper())
+
+    def test_a_client_that_never_reads_holds_nobody_up(self):
+        server = self.listen()
+        with harness.Conn(server.port) as c:
+            c.sock.settimeout(0.5)
+            try:
+                while True:
+                    c.send(b'a' * 65536)
+            except TimeoutError:
+                pass
+            self.assertEqual(harness.dialogue(server.port, b'bye'), b'Welcome\nBYE')
+
+    def test_a_thousand_clients_and_no_descriptor_lost(self):
+        server = self.listen()
+        harness.dialogue(server.port, b'bye')
+        before = server.fd_count()
+        conns = [harness.Conn(server.port) for _ in range(1000)]
+        for c in conns:
+            c.send(b'abc\n')
+        for c in conns:
+            self.assertEqual(c.recv_exactly(12), b'Welcome\nABC\n')
+        for i, c in enumerate(conns):
+            c.reset() if i % 2 else c.close()
+        self.wait_until(lambda: server.fd_count() <= before, what='the descriptors to be given back')
+
     def test_the_exercise_client(self):
         server = self.listen()
         got = subprocess.run([sys.executable, '-c', LAB_TCP_CLIENT, str(server.port)], capture_output=True, text=True,
@@ -168,6 +203,44 @@ class EchoUdp(harness.TestCase):
                 s.recvfrom(100)
         self.assertEqual(self.ask(server.port, b'ok'), b'OK')
 
+    def socket(self, family=socket.AF_INET):
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.settimeout(harness.PATIENCE)
+        self.addCleanup(s.close)
+        return s
+
+    def talk(self, s, data, port, host='127.0.0.1'):
+        s.sendto(data, (host, port))
+        return s.recv(65536)
+
+    def test_answers_from_the_address_that_was_asked(self):
+        server = self.start(['echo', 'listen', '--udp', '--listen', '0.0.0.0:0'])
+        s = self.socket()
+        s.connect(('127.0.0.2', server.port))  # only answers from 127.0.0.2 will be seen
+        s.send(b'where')
+        self.assertEqual(s.recv(100), b'WHERE')
+
+    def test_ipv6(self):
+        server = self.start(['echo', 'listen', '--udp', '--listen', '[::1]:0'])
+        self.assertEqual(self.talk(self.socket(socket.AF_INET6), b'six', server.port, '::1'), b'SIX')
+
+    def test_rate_limit(self):
+        server = self.start(['echo', 'listen', '--udp', '--listen', '127.0.0.1:0', '--rate-limit', '5'])
+        s = self.socket()
+        for _ in range(5):
+            self.talk(s, b'x', server.port)
+        for _ in range(100):
+            s.sendto(b'y', ('127.0.0.1', server.port))
+        s.settimeout(0.1)
+        got = 0
+        try:
+            while True:
+                s.recv(10)
+                got += 1
+        except TimeoutError:
+            pass
+        self.assertLess(got, 10)
+
     def test_our_client(self):
         server = self.listen()
         code, out, _ = harness.run(['echo', '-u', '127.0.0.1', str(server.port)], input=b'one\nbye\n')
@@ -188,4 +261,4 @@ class EchoUdp(harness.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main()
+    harness.main()

@@ -17,6 +17,7 @@ struct echo_server {
     bool udp, once;           /* once: a UDP `bye` ends the server */
     uint64_t max_connections; /* a worker's; more are closed at once */
     int64_t idle_ms;          /* TCP: a silent client is dropped */
+    uint64_t rate_limit;      /* UDP: datagrams a second and client; 0: any number */
     void (*ended)(void);      /* called when `once` was fulfilled */
 };
 

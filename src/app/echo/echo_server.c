@@ -3,13 +3,14 @@
 
 #include "app/echo/echo.h"
 #include "base/log.h"
+#include "base/rate.h"
 #include "base/stat.h"
 #include "net/stream.h"
 #include "net/udp.h"
 #include "rt/io.h"
 #include "rt/worker.h"
 
-enum { PIECE = 2048, DATAGRAMS = 32, DATAGRAM_MAX = 65535 };
+enum { PIECE = 2048, DATAGRAMS = 32, DATAGRAM_MAX = 65535, LINGER_MS = 1000 };
 
 struct conn { /* one TCP client */
     struct echo_server *server;
@@ -70,13 +71,23 @@ static err_t converse(struct conn *c)
     }
 }
 
+/* Close without RST: what the client still sends must be read, or the kernel takes back what we sent. */
+static void linger(struct stream *s)
+{
+    char drop[PIECE];
+    size_t n = 1;
+    tick until = after(LINGER_MS);
+    if (stream_finish(s, until))
+        return;
+    while (n && !stream_read(s, drop, sizeof drop, &n, until))
+        ;
+}
+
 static void conn_fiber(void *arg)
 {
     struct conn *c = arg;
-    err_t e = converse(c);
-    if (!e)
-        e = stream_finish(&c->tcp.stream, after(1000));
-    (void)e; /* the client is gone, or it was silent for too long: either way we are done with it */
+    if (!converse(c)) /* else the client is gone, or it was silent for too long: either way we are done with it */
+        linger(&c->tcp.stream);
     stream_close(&c->tcp.stream);
     free(c);
     open_here--;
@@ -133,12 +144,12 @@ static bool may_answer(const struct datagram *d)
 }
 
 /* Turn what was received into the answers, in place; says how many, and whether one was a bye. */
-static unsigned answers(struct datagram *d, unsigned n, uint16_t own_port, bool *bye)
+static unsigned answers(struct datagram *d, unsigned n, uint16_t own_port, struct rate *rate, bool *bye)
 {
     unsigned out = 0;
     for (unsigned i = 0; i < n; i++) {
         addr_set_port(&d[i].local, own_port);
-        if (!may_answer(&d[i]))
+        if (!may_answer(&d[i]) || !rate_allow(rate, &d[i].peer, now()))
             continue;
         d[i].ttl = d[i].tos = -1;
         if (is_bye(d[i].payload)) {
@@ -154,7 +165,7 @@ static unsigned answers(struct datagram *d, unsigned n, uint16_t own_port, bool 
     return out;
 }
 
-static err_t answer_datagrams(struct point *p, struct udp_batch *batch)
+static err_t answer_datagrams(struct point *p, struct udp_batch *batch, struct rate *rate)
 {
     enum udp_flags granted;
     struct addr own = {.len = sizeof own.v6};
@@ -170,7 +181,7 @@ static err_t answer_datagrams(struct point *p, struct udp_batch *batch)
             return e;
         if (e)
             continue; /* an ICMP error about an earlier answer is nobody's concern here */
-        n = answers(d, n, addr_port(&own), &bye);
+        n = answers(d, n, addr_port(&own), rate, &bye);
         for (unsigned at = 0; at < n; at += sent + 1) { /* one that cannot be sent does not hold up the rest */
             e = udp_send(p->fd, batch, d + at, n - at, &sent, after(1000));
             if (!e || e == E_CANCELED)
@@ -187,11 +198,15 @@ static void datagram_fiber(void *arg)
 {
     struct point *p = arg;
     struct udp_batch *batch = NULL;
+    struct rate rate = {0};
     err_t e = udp_batch_new(DATAGRAMS, DATAGRAM_MAX, &batch);
     if (!e)
-        e = answer_datagrams(p, batch);
+        e = rate_init(&rate, p->server->rate_limit);
+    if (!e)
+        e = answer_datagrams(p, batch, &rate);
     if (e && e != E_CANCELED)
         log_line(LOG_ERROR, "echo: %s", e->text);
+    rate_done(&rate);
     udp_batch_free(batch);
     free(p);
 }

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""What every daemon does, shown with the smallest one: addresses, signals, privileges, l7.conf, systemd."""
+import os
+import signal
+import socket
+
+import harness
+
+
+class Daemon(harness.TestCase):
+    """What every daemon does, shown with the smallest one."""
+    LISTEN = ['echo', 'listen', '--listen', '127.0.0.1:0']
+
+    def test_help_and_version(self):
+        code, out, err = harness.run(['echo', 'listen', '--help'])
+        self.assertEqual((code, err), (0, ''))
+        self.assertIn('--idle-timeout TIME', out)
+        self.assertLess(out.count('\n'), 50)
+        self.assertRegex(harness.run(['--version'])[1], r'^l7 \d+\.\d+\.\d+\n$')
+
+    def test_usage_errors(self):
+        for args, message in (
+                (['echo', 'listen', '--lisen', ':1'], 'l7 echo listen: there is no option --lisen (did you mean --listen?)\n'),
+                (['ehco', 'listen'], "l7: there is no tool 'ehco' (did you mean echo?)\n"),
+                (['echo', 'listen', 'x'], 'too many arguments'),
+                (['echo', 'listen', '--workers', '-1'], '--workers'),
+                (['echo', 'listen', '--listen', 'nonsense:1'], "'nonsense"),
+                (['echo', 'listen', '--user', 'no-such-user', '--listen', '127.0.0.1:0'], 'no-such-user')):
+            code, out, err = harness.run(args)
+            self.assertEqual((code, out), (2, ''), args)
+            self.assertIn(message, err)
+            self.assertEqual(err.count('\n'), 1, err)
+
+    def test_a_port_in_use(self):
+        first = self.start(self.LISTEN)
+        code, _, err = harness.run(['echo', 'listen', '--listen', f'127.0.0.1:{first.port}'])
+        self.assertEqual(code, 1)
+        self.assertIn(f'127.0.0.1:{first.port}: address already in use', err)
+        self.assertEqual(harness.dialogue(first.port, b'bye'), b'Welcome\nBYE')
+
+    def test_starts_again_at_once(self):
+        port = harness.free_port()
+        for _ in range(3):
+            s = self.start(['echo', 'listen', '--listen', f'127.0.0.1:{port}'])
+            harness.dialogue(port, b'bye')
+            self.assertEqual(s.stop(), 0)
+
+    def test_stops_on_each_signal(self):
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            s = self.start(self.LISTEN)
+            with harness.Conn(s.port) as c:
+                c.recv_exactly(8)
+                self.assertEqual(s.stop(sig), 0)
+
+    def test_gives_up_root(self):
+        if os.getuid() != 0:
+            return self.assertNotEqual(harness.run([*self.LISTEN, '--user', 'nobody'])[0], 0)
+        s = self.start([*self.LISTEN, '--user', 'nobody'])
+        with open(f'/proc/{s.pid}/status') as f:
+            status = f.read()
+        self.assertNotIn('0', status.split('Uid:')[1].split()[:4])
+        self.assertRegex(status, r'NoNewPrivs:\s*1')
+        self.assertEqual(harness.dialogue(s.port, b'bye'), b'Welcome\nBYE')
+
+    def test_configuration_file(self):
+        conf = self.file('l7.conf', '# a comment\n[echo listen]\nlisten = 127.0.0.1:0\nworkers = 1\nmax-connections = 1\n')
+        s = self.start(['echo', 'listen', '--config', conf])
+        with harness.Conn(s.port) as c:
+            c.recv_exactly(8)
+            self.assertEqual(harness.dialogue(s.port, []), b'')
+        s = self.start(['echo', 'listen', '--config', conf, '--max-connections', '2'])  # the command line wins
+        with harness.Conn(s.port) as c:
+            c.recv_exactly(8)
+            self.assertEqual(harness.dialogue(s.port, b'bye'), b'Welcome\nBYE')
+
+    def test_configuration_is_found(self):
+        self.file('conf/l7.conf', '[echo]\nlisten = 127.0.0.1:0\n')
+        self.start(['echo', 'listen'], env={'XDG_CONFIG_HOME': self.tmpdir + '/conf'})
+
+    def test_configuration_errors(self):
+        for text, message in (('[echo]\n\nlistne = 1\n', ":3: there is no key 'listne' in [echo] (did you mean 'listen'?)"),
+                              ('[ecko]\nlisten = 1\n', ':2: there is no tool for section [ecko]'),
+                              ('listen = 1\n', ":1: 'listen' stands before the first [section]"),
+                              ('[echo]\nnonsense\n', ":2: neither '[section]' nor 'key = value'"),
+                              ('[echo]\nconfig = x\n', ":2: there is no key 'config'"),
+                              ('[echo]\nidle-timeout = soon\n', ":2: --idle-timeout: 'soon' is not a duration")):
+            conf = self.file('bad.conf', text)
+            code, _, err = harness.run(['echo', 'listen', '--config', conf])
+            self.assertEqual(code, 2, err)
+            self.assertIn(conf + message, err)
+        code, _, err = harness.run(['echo', 'listen', '--config', '/nonexistent'])
+        self.assertEqual((code, err), (2, 'l7 echo listen: /nonexistent: not found\n'))
+
+    def test_speaks_to_systemd(self):
+        path = os.path.join(self.tmpdir, 'notify')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as n:
+            n.bind(path)
+            n.settimeout(harness.PATIENCE)
+            s = self.start(self.LISTEN, env={'NOTIFY_SOCKET': path})
+            self.assertEqual(n.recv(100), b'READY=1')
+            s.send_signal(signal.SIGHUP)
+            self.assertRegex(n.recv(100), rb'^RELOADING=1\nMONOTONIC_USEC=\d+$')
+            self.assertEqual(n.recv(100), b'READY=1')
+            self.assertEqual(s.stop(), 0)
+            self.assertEqual(n.recv(100), b'STOPPING=1')
+
+    def test_socket_activation(self):
+        with socket.socket() as passed:
+            passed.bind(('127.0.0.1', 0))
+            passed.listen()
+            # sh makes the pid that LISTEN_PID must name, and hands the socket on as descriptor 3
+            script = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" echo listen'
+            os.set_inheritable(passed.fileno(), True)
+            p = harness.Process(['sh', '-c', script, harness.L7], env=harness.environment(), pass_fds=[passed.fileno()])
+            self.addCleanup(p.stop)
+            self.assertEqual(p.port, passed.getsockname()[1])
+            self.assertEqual(harness.dialogue(p.port, b'bye'), b'Welcome\nBYE')
+            self.assertEqual(p.stop(), 0)
+
+    def test_fibers_are_listed(self):
+        s = self.start(self.LISTEN)
+        with harness.Conn(s.port) as c:
+            c.recv_exactly(8)
+            s.send_signal(signal.SIGUSR2)
+            s.wait_for_line('echo')
+
+
+if __name__ == '__main__':
+    harness.main()
