@@ -10,6 +10,9 @@
  * The transport adds Date, and the framing: with Content-Length among the response's fields the body has
  * exactly that length, otherwise it is sent chunked (HTTP/1.1), until close (1.0) or until END_STREAM (2).
  * For HEAD, 204 and 304 the transport sends no body, whatever the handler writes.
+ *
+ * Deadlines: `until` bounds a call as everywhere; besides, the transport breaks off a peer that takes or sends
+ * nothing for its body timeout, so handlers mostly pass TICK_NEVER.
  */
 #pragma once
 
@@ -26,9 +29,16 @@ struct exchange_ops {
     err_t (*body)(struct exchange *, struct slice, tick until);
     err_t (*file)(struct exchange *, int file, uint64_t off, uint64_t len, tick until);
     err_t (*end)(struct exchange *, const struct http_fields *trailers, tick until);
-    /* Take the connection's stream over (CONNECT, Upgrade), with the bytes already read; NULL: impossible. */
+    /* Send what is held back of the head and the body so far (before a long pause); NULL: nothing is ever held back. */
+    err_t (*flush)(struct exchange *, tick until);
+    /* Take the connection's stream over (CONNECT, Upgrade), with the bytes already read; NULL: impossible. The stream
+       then belongs to the handler, who closes it. */
     err_t (*detach)(struct exchange *, struct stream **, struct slice *early);
 };
+
+/* A page in place of the built-in one: sends it and returns true through *sent. */
+typedef err_t error_page_fn(struct exchange *, uint16_t status, struct slice detail, const void *conf, bool *sent,
+                            tick until);
 
 struct exchange {
     const struct exchange_ops *ops;
@@ -36,6 +46,8 @@ struct exchange {
     struct arena *arena;             /* dies with the exchange */
     const struct addr *peer, *local; /* of the connection */
     bool secure;                     /* over TLS */
+    error_page_fn *error_page;       /* NULL: the built-in pages */
+    const void *conf;                /* for error_page: the handler's */
     /* -- kept by the functions below -- */
     uint16_t status;      /* of the final head sent; 0 before */
     uint64_t sent;        /* bytes of body sent */
@@ -57,11 +69,22 @@ MUST err_t reply_body(struct exchange *, struct slice, tick until);
 MUST err_t reply_file(struct exchange *, int file, uint64_t off, uint64_t len, tick until);
 MUST err_t reply_end(struct exchange *, tick until);
 MUST err_t reply_end_trailers(struct exchange *, const struct http_fields *, tick until);
+MUST err_t reply_flush(struct exchange *, tick until);
+/* 101, or 200 to CONNECT, has been sent with reply_head: the bytes now belong to the handler. E_UNSUPPORTED. */
+MUST err_t exchange_detach(struct exchange *, struct stream **, struct slice *early);
 
 /* Head, body and end in one: for small complete answers. Content-Length is added. `type` may be empty. */
 MUST err_t reply_text(struct exchange *, uint16_t status, struct slice type, struct slice body, tick until);
+/* The same with fields of the caller's (in the exchange's arena), Content-Type among them. */
+MUST err_t reply_whole(struct exchange *, struct http_response *, struct slice body, tick until);
 /* The short readable page for a status; `detail` (escaped here) says what was wrong, may be empty. */
 MUST err_t reply_error(struct exchange *, uint16_t status, struct slice detail, tick until);
+/* The same with further fields (Allow, WWW-Authenticate, Content-Range) in `extra`. */
+MUST err_t reply_error_fields(struct exchange *, uint16_t status, struct slice detail, const struct http_fields *extra,
+                              tick until);
 
 /* Settle what the handler left: see above. `failed` is what the handler returned. */
 void exchange_conclude(struct exchange *, err_t failed, tick until);
+
+/* Text for HTML: & < > " ' escaped, control characters as by text_safe; in the arena. */
+struct slice html_escape(struct arena *, struct slice);

@@ -67,4 +67,5 @@ struct http_response {
     uint8_t version;
     struct slice reason; /* as received; empty to send the usual phrase */
     struct http_fields fields;
+    struct slice lines; /* to send: `fields` already written as lines by h1_format_fields, or empty */
 };

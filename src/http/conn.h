@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.h -- one accepted connection, between server.c (which accepts, limits and parks) and the versions of HTTP (which
+ * serve what has come in). Private to src/http.
+ *
+ * Life: accepted -> a fiber reads at once -> serves while there are requests -> parked without stack and buffer ->
+ * woken by bytes -> a fiber again -> ... -> closed. Everything here stays while it is parked, so it is kept small.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "http/server.h"
+#include "rt/park.h"
+
+struct server_loop;
+
+enum conn_flags {
+    CONN_COUNTED = 1,   /* counted against its client's limit */
+    CONN_HANDSHAKE = 2, /* TLS has not begun */
+    CONN_SECURE = 4,
+};
+
+struct conn {
+    struct parked parked;
+    struct list idle; /* in the loop's list while parked, longest idle first */
+    struct server_loop *home;
+    struct stream *stream;
+    struct stream_tcp tcp;
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer; /* compact: Unix peers have only their family here */
+    const struct listen_point *point; /* it came by this one */
+    uint32_t requests;
+    uint8_t flags;
+};
+
+/* What a site is to one worker: exchanges that still use it are counted here, without touching other threads. */
+struct site_use {
+    struct site *site;
+    unsigned active;
+    bool retired;
+};
+
+struct server_loop { /* one a worker */
+    struct server *server;
+    struct site_use *use; /* the current one */
+    struct list idle;     /* of struct conn */
+    struct scope accepting;
+    struct waitq turn;    /* serial mode: the accept fiber waits here for the connection to end */
+    unsigned open;
+    bool draining, started;
+};
+
+struct server {
+    struct server_options o;
+    int workers;
+    struct server_loop *loops; /* by worker index */
+    _Atomic uint64_t open;
+    struct clients *clients; /* NULL when there is no per-client limit */
+};
+
+struct site_use *site_take(struct server_loop *);
+void site_give(struct site_use *);
+
+void conn_peer(const struct conn *, struct addr *);
+bool conn_peer_local(const struct conn *);
+
+enum conn_next { CONN_PARK, CONN_CLOSE };
+/* Serve what is there until nothing more is to be done now. */
+enum conn_next h1_serve(struct conn *);

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/h1_exchange.h"
+
+#include "base/stat.h"
+#include "http/date.h"
+#include "http/h1_format.h"
+#include "http/status.h"
+#include "rt/loop.h"
+
+enum { PIECE_MIN = 256 << 10, PIECE_MAX = 4 << 20 };
+
+static struct h1_exchange *of(struct exchange *x)
+{
+    return LIST_ENTRY(x, struct h1_exchange, x);
+}
+
+/* The peer must make progress within the body timeout, whatever the caller allows. */
+static tick progress_by(const struct h1_exchange *h, tick until)
+{
+    tick limit = now() + h->conn->home->server->o.body_timeout;
+    return until < limit ? until : limit;
+}
+
+/* ---- The request's body ---- */
+
+static err_t body_failed(struct h1_exchange *h, err_t e)
+{
+    h->keep = false;
+    if (e == E_DATA)
+        return E_BAD_REQUEST; /* the note says why */
+    if (e == E_TIMEOUT)
+        return fault(E_REQUEST_TIMEOUT, "no more of the body came");
+    return e;
+}
+
+static err_t ended_early(struct h1_exchange *h)
+{
+    h->keep = false;
+    return fault(E_BAD_REQUEST, "the body ended early");
+}
+
+static err_t say_continue(struct h1_exchange *h, tick until)
+{
+    bool wanted = h->expects && h->work->at == h->work->in.n; /* not when some of the body is there already */
+    h->expects = false;
+    if (!wanted)
+        return NULL;
+    stat_add(STAT_HTTP_1XX, 1);
+    return stream_write(h->conn->stream, S("HTTP/1.1 100 Continue\r\n\r\n"), progress_by(h, until));
+}
+
+static err_t read_length(struct h1_exchange *h, char *p, size_t cap, size_t *got, tick until)
+{
+    struct h1_work *w = h->work;
+    size_t n = h->in_left < cap ? (size_t)h->in_left : cap, have = w->in.n - w->at;
+    if (n == 0)
+        return NULL;
+    if (have) {
+        n = n < have ? n : have;
+        memcpy(p, w->in.p + w->at, n);
+        w->at += n;
+    } else {
+        TRY(stream_read(h->conn->stream, p, n, &n, until));
+        if (n == 0)
+            return ended_early(h);
+        stat_add(STAT_BYTES_RECEIVED, (int64_t)n);
+    }
+    h->in_left -= n;
+    *got = n;
+    return NULL;
+}
+
+/* Chunk framing passes through what is free of the connection's buffer behind the head. */
+static err_t refill(struct h1_exchange *h, tick until)
+{
+    struct h1_work *w = h->work;
+    size_t got;
+    w->at = w->in.n = h->head_end;
+    TRY(stream_read(h->conn->stream, w->in.p + w->in.n, w->in.cap - w->in.n, &got, until));
+    if (got == 0)
+        return ended_early(h);
+    stat_add(STAT_BYTES_RECEIVED, (int64_t)got);
+    w->in.n += got;
+    return NULL;
+}
+
+static err_t read_chunked(struct h1_exchange *h, char *p, size_t cap, size_t *got, tick until)
+{
+    struct h1_work *w = h->work;
+    for (bool done = false; !done;) {
+        size_t used;
+        struct slice data;
+        if (w->at == w->in.n)
+            TRY(refill(h, until));
+        struct slice in = slice_first(slice_of(w->in.p + w->at, w->in.n - w->at), cap);
+        TRY(chunked_decode(&h->chunked, in, &used, &data, &done));
+        w->at += used;
+        if (data.n) {
+            memcpy(p, data.p, data.n);
+            *got = data.n;
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static err_t h1_read_body(struct exchange *x, void *p, size_t cap, size_t *got, tick until)
+{
+    struct h1_exchange *h = of(x);
+    if (h->framing.kind == BODY_NONE)
+        return NULL;
+    TRY(say_continue(h, until));
+    tick by = progress_by(h, until);
+    err_t e = (h->framing.kind == BODY_LENGTH ? read_length : read_chunked)(h, p, cap, got, by);
+    if (e)
+        return body_failed(h, e);
+    uint64_t max = h->conn->home->server->o.max_body;
+    if (x->received + *got <= max)
+        return NULL;
+    h->keep = false;
+    return fault(E_BODY_TOO_LARGE, "more than %llu bytes", (unsigned long long)max);
+}
+
+bool h1_exchange_drain(struct h1_exchange *h)
+{
+    char sink[1024];
+    size_t got;
+    while (!h->x.body_done && h->x.received <= H1_DRAIN_MAX)
+        if (request_body(&h->x, sink, sizeof sink, &got, TICK_NEVER))
+            return false;
+    return h->x.body_done;
+}
+
+/* ---- The answer ---- */
+
+/* Can the connection be used again although the body has not been read? */
+static bool body_allows_keeping(const struct h1_exchange *h)
+{
+    if (h->x.body_done || h->framing.kind == BODY_NONE)
+        return true;
+    return !h->expects && h->framing.kind == BODY_LENGTH && h->in_left <= H1_DRAIN_MAX;
+}
+
+static err_t decide_framing(struct h1_exchange *h, const struct http_response *r)
+{
+    bool bodiless = h->x.request.method == M_HEAD || !status_has_body(r->status) ||
+                    (h->x.request.method == M_CONNECT && r->status < 300);
+    h->out_left = UINT64_MAX;
+    if (fields_has(&r->fields, F_CONTENT_LENGTH)) {
+        if (!body_length(fields_get(&r->fields, F_CONTENT_LENGTH), &h->out_left))
+            return fault(E_INTERNAL, "a malformed Content-Length to send");
+    } else if (!bodiless) {
+        h->chunked_out = h->x.request.version >= 11;
+        h->keep = h->keep && h->chunked_out;
+    }
+    if (bodiless)
+        h->out_left = 0;
+    return NULL;
+}
+
+static err_t format_head(struct h1_exchange *h, const struct http_response *r)
+{
+    struct buf *out = &h->work->out;
+    TRY(h1_format_status_line(out, r->status, r->reason));
+    if (!fields_has(&r->fields, F_DATE)) {
+        char *at; /* as one run: this is in every answer */
+        TRY(buf_room(out, DATE_LENGTH + 8, &at));
+        memcpy(at, "Date: ", 6);
+        memcpy(at + 6, date_cached(wall_now() / TICK_S).p, DATE_LENGTH);
+        memcpy(at + 6 + DATE_LENGTH, "\r\n", 2);
+        out->n += DATE_LENGTH + 8;
+    }
+    if (r->lines.n)
+        TRY(buf_add(out, r->lines));
+    else
+        TRY(h1_format_fields(out, &r->fields));
+    if (h->chunked_out)
+        TRY(buf_add(out, S("Transfer-Encoding: chunked\r\n")));
+    if (!fields_has(&r->fields, F_CONNECTION)) {
+        if (!h->keep)
+            TRY(buf_add(out, S("Connection: close\r\n")));
+        else if (h->x.request.version < 11)
+            TRY(buf_add(out, S("Connection: keep-alive\r\n")));
+    }
+    return h1_format_end(out);
+}
+
+/* Held back in work->out, so that it leaves in one write with the body. */
+static err_t h1_head(struct exchange *x, const struct http_response *r, tick until)
+{
+    (void)until;
+    struct h1_exchange *h = of(x);
+    struct buf *out = &h->work->out;
+    size_t before = out->n;
+    h->keep = h->keep && body_allows_keeping(h) && !h->conn->home->draining;
+    err_t e = decide_framing(h, r);
+    if (!e)
+        e = format_head(h, r);
+    if (e)
+        out->n = before; /* the error page begins anew */
+    return e;
+}
+
+/* What is held back, and up to three more pieces. */
+static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, tick until)
+{
+    struct iovec v[4];
+    int n = 0;
+    size_t total = h->work->out.n;
+    if (total)
+        v[n++] = (struct iovec){h->work->out.p, total};
+    for (int i = 0; i < count; i++) {
+        if (s[i].n)
+            v[n++] = (struct iovec){(void *)(uintptr_t)s[i].p, s[i].n};
+        total += s[i].n;
+    }
+    if (n == 0)
+        return NULL;
+    TRY(stream_writev(h->conn->stream, v, n, progress_by(h, until)));
+    stat_add(STAT_BYTES_SENT, (int64_t)total);
+    h->work->out.n = 0;
+    return NULL;
+}
+
+static err_t h1_flush(struct exchange *x, tick until)
+{
+    return send_all(of(x), NULL, 0, until);
+}
+
+static err_t h1_interim(struct exchange *x, const struct http_response *r, tick until)
+{
+    struct h1_exchange *h = of(x);
+    if (x->request.version < 11)
+        return NULL; /* RFC 9110 section 15.2: never to an HTTP/1.0 client */
+    if (r->status == 100)
+        h->expects = false;
+    stat_add(STAT_HTTP_1XX, 1);
+    TRY(h1_format_status_line(&h->work->out, r->status, r->reason));
+    TRY(h1_format_fields(&h->work->out, &r->fields));
+    TRY(h1_format_end(&h->work->out));
+    return h1_flush(x, until);
+}
+
+static err_t take_from_length(struct h1_exchange *h, uint64_t n)
+{
+    if (h->out_left == UINT64_MAX)
+        return NULL;
+    if (n > h->out_left) {
+        h->keep = false;
+        return fault(E_INTERNAL, "more body than the Content-Length announced");
+    }
+    h->out_left -= n;
+    return NULL;
+}
+
+static err_t h1_body(struct exchange *x, struct slice s, tick until)
+{
+    struct h1_exchange *h = of(x);
+    TRY(take_from_length(h, s.n));
+    while (s.n) {
+        struct slice piece = slice_first(s, PIECE_MIN);
+        char head[CHUNKED_HEAD_MAX];
+        struct slice v[3] = {{head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece,
+                             h->chunked_out ? S("\r\n") : SLICE_NONE};
+        TRY(send_all(h, v, 3, until));
+        s = slice_from(s, piece.n);
+    }
+    return NULL;
+}
+
+/* A chunk a piece when there is no length; pieces grow while the peer takes them fast. */
+static err_t h1_file(struct exchange *x, int file, uint64_t off, uint64_t len, tick until)
+{
+    struct h1_exchange *h = of(x);
+    TRY(take_from_length(h, len));
+    for (uint64_t piece = PIECE_MIN * 4, n; len; len -= n, off += n) {
+        char head[CHUNKED_HEAD_MAX];
+        n = len < piece ? len : piece;
+        struct slice framing = {head, h->chunked_out ? chunked_head(n, head) : 0};
+        tick before = now();
+        TRY(send_all(h, &framing, 1, until)); /* the head goes ahead, uncorked: that is cheapest for both sides */
+        TRY(stream_send_file(h->conn->stream, file, off, n, progress_by(h, until)));
+        stat_add(STAT_BYTES_SENT, (int64_t)n);
+        if (h->chunked_out)
+            TRY(buf_add(&h->work->out, S("\r\n")));
+        piece = now() - before > TICK_S ? PIECE_MIN : piece < PIECE_MAX ? piece * 2 : piece;
+    }
+    return NULL;
+}
+
+static err_t h1_end(struct exchange *x, const struct http_fields *trailers, tick until)
+{
+    struct h1_exchange *h = of(x);
+    if (h->out_left != UINT64_MAX && h->out_left) {
+        h->keep = false;
+        return fault(E_TRUNCATED, "the body sent");
+    }
+    if (h->chunked_out && x->request.method != M_HEAD) {
+        TRY(buf_add(&h->work->out, S("0\r\n")));
+        if (trailers)
+            TRY(h1_format_fields(&h->work->out, trailers));
+        TRY(h1_format_end(&h->work->out));
+    }
+    return send_all(h, NULL, 0, until);
+}
+
+static err_t h1_detach(struct exchange *x, struct stream **out, struct slice *early)
+{
+    struct h1_exchange *h = of(x);
+    TRY(send_all(h, NULL, 0, TICK_NEVER));
+    *out = h->conn->stream;
+    *early = slice_of(h->work->in.p + h->work->at, h->work->in.n - h->work->at);
+    h->conn->stream = NULL;
+    h->keep = false;
+    return NULL;
+}
+
+const struct exchange_ops h1_exchange_ops = {
+    .read_body = h1_read_body,
+    .interim = h1_interim,
+    .head = h1_head,
+    .body = h1_body,
+    .file = h1_file,
+    .end = h1_end,
+    .flush = h1_flush,
+    .detach = h1_detach,
+};

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/h1_format.h"
+
+#include "http/fields.h"
+#include "http/status.h"
+
+static bool target_ok(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f)
+            return false;
+    return s.n > 0;
+}
+
+err_t h1_format_request_line(struct buf *b, struct slice method, struct slice target)
+{
+    if (!fields_name_ok(method) || !target_ok(target))
+        return fault(E_INTERNAL, "a request line that cannot be sent");
+    TRY(buf_add(b, method));
+    TRY(buf_add_char(b, ' '));
+    TRY(buf_add(b, target));
+    return buf_add(b, S(" HTTP/1.1\r\n"));
+}
+
+err_t h1_format_status_line(struct buf *b, uint16_t status, struct slice reason)
+{
+    struct slice known = status_line(status);
+    if (known.n && !reason.n)
+        return buf_add(b, known);
+    if (!fields_value_ok(reason) || status < 100 || status > 999)
+        return fault(E_INTERNAL, "a status line that cannot be sent");
+    TRY(buf_format(b, "HTTP/1.1 %u ", status));
+    TRY(buf_add(b, reason));
+    return buf_add(b, S("\r\n"));
+}
+
+static char *put(char *p, struct slice s)
+{
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+err_t h1_format_field(struct buf *b, struct slice name, struct slice value)
+{
+    char *p;
+    if (!fields_name_ok(name) || !fields_value_ok(value))
+        return fault(E_INTERNAL, "a header field that cannot be sent");
+    size_t n = name.n + value.n + 4;
+    TRY(buf_room(b, n, &p));
+    p = put(p, name);
+    p = put(p, S(": "));
+    p = put(p, value);
+    put(p, S("\r\n"));
+    b->n += n;
+    return NULL;
+}
+
+err_t h1_format_fields(struct buf *b, const struct http_fields *f)
+{
+    for (uint16_t i = 0; i < f->n; i++)
+        TRY(h1_format_field(b, f->v[i].name, f->v[i].value));
+    return NULL;
+}
+
+err_t h1_format_end(struct buf *b)
+{
+    return buf_add(b, S("\r\n"));
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * h1_format.h -- heads of HTTP/1 messages, written (RFC 9112).
+ *
+ * Nothing that could split a line leaves here: names must be tokens and values free of control characters, otherwise
+ * E_INTERNAL. The caller adds the empty line that ends a head (h1_format_end), so that it can append fields.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "http/message.h"
+
+MUST err_t h1_format_request_line(struct buf *, struct slice method, struct slice target);  /* always HTTP/1.1 */
+MUST err_t h1_format_status_line(struct buf *, uint16_t status, struct slice reason);       /* always HTTP/1.1 */
+MUST err_t h1_format_field(struct buf *, struct slice name, struct slice value);
+MUST err_t h1_format_fields(struct buf *, const struct http_fields *);
+MUST err_t h1_format_end(struct buf *);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/h1_work.h"
+
+#include <stdlib.h>
+
+enum { SPARE_MAX = 64 };
+static _Thread_local struct h1_work *spare;
+static _Thread_local unsigned spare_count;
+
+static void work_free(struct h1_work *w)
+{
+    arena_reset(&w->arena);
+    buf_free(&w->in);
+    buf_free(&w->out);
+    free(w);
+}
+
+static struct h1_work *work_new(void)
+{
+    struct h1_work *w = calloc(1, sizeof *w);
+    char *at;
+    if (w && (buf_room(&w->in, H1_WORK_IN, &at) || buf_room(&w->out, H1_WORK_OUT, &at))) {
+        work_free(w);
+        return NULL;
+    }
+    return w;
+}
+
+struct h1_work *h1_work_take(void)
+{
+    struct h1_work *w = spare;
+    if (!w)
+        return work_new();
+    spare = w->next;
+    spare_count--;
+    return w;
+}
+
+void h1_work_give(struct h1_work *w)
+{
+    arena_reset(&w->arena);
+    if (spare_count >= SPARE_MAX || w->in.cap > 2 * H1_WORK_IN || w->out.cap > 2 * H1_WORK_OUT) {
+        work_free(w);
+        return;
+    }
+    w->in.n = w->out.n = w->at = 0;
+    w->in.max = 0;
+    w->next = spare;
+    spare = w;
+    spare_count++;
+}
+
+void h1_work_trim(unsigned keep)
+{
+    for (struct h1_work *w; spare_count > keep; spare_count--) {
+        w = spare;
+        spare = w->next;
+        work_free(w);
+    }
+}

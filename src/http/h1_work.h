@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * h1_work.h -- what a connection needs only while it is active: a buffer for heads coming in, one for heads going out,
+ * and the exchange's arena. Recycled by thread, last used first, so that few of them stay warm.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+struct h1_work {
+    struct buf in;     /* [at, n) has not been taken yet; slices of the current request point in front of it */
+    size_t at;
+    struct buf out;    /* the head being sent */
+    struct arena arena;
+    struct h1_work *next;
+};
+
+enum { H1_WORK_IN = 8 << 10, H1_WORK_OUT = 2 << 10 };
+
+struct h1_work *h1_work_take(void); /* NULL: out of memory */
+void h1_work_give(struct h1_work *);
+void h1_work_trim(unsigned keep); /* free the spare ones of this thread but for `keep` */

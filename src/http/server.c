@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/stat.h"
+#include "http/clients.h"
+#include "http/conn.h"
+#include "rt/io.h"
+#include "rt/loop.h"
+#include "rt/worker.h"
+
+enum {
+    EVICT = 32,            /* idle connections closed at once when descriptors or connections run out */
+    RETRY_MS = 50,         /* until the next try when none could be closed */
+};
+
+/* ---- Sites ---- */
+
+static void site_unref(struct site *s)
+{
+    if (atomic_fetch_sub(&s->refs, 1) == 1 && s->free)
+        s->free(s);
+}
+
+static err_t use_new(struct site *s, struct site_use **out)
+{
+    struct site_use *u = calloc(1, sizeof *u);
+    if (!u)
+        return E_NO_MEMORY;
+    atomic_fetch_add(&s->refs, 1);
+    u->site = s;
+    *out = u;
+    return NULL;
+}
+
+static void use_drop(struct site_use *u)
+{
+    if (u->active || !u->retired)
+        return;
+    site_unref(u->site);
+    free(u);
+}
+
+struct site_use *site_take(struct server_loop *l)
+{
+    l->use->active++;
+    return l->use;
+}
+
+void site_give(struct site_use *u)
+{
+    u->active--;
+    use_drop(u);
+}
+
+struct swap {
+    struct server *server;
+    struct site_use **fresh;
+};
+
+static void swap_here(void *arg, int index)
+{
+    struct swap *s = arg;
+    struct server_loop *l = &s->server->loops[index];
+    l->use->retired = true;
+    use_drop(l->use);
+    l->use = s->fresh[index];
+}
+
+void server_swap(struct server *s, struct site *site)
+{
+    struct swap swap = {s, calloc((size_t)s->workers, sizeof(struct site_use *))};
+    err_t e = swap.fresh ? NULL : E_NO_MEMORY;
+    atomic_fetch_add(&site->refs, 1); /* ours, while the workers take theirs */
+    for (int i = 0; i < s->workers && !e; i++)
+        e = use_new(site, &swap.fresh[i]);
+    if (!e)
+        worker_each(swap_here, &swap);
+    else
+        log_line(LOG_ERROR, "the old configuration stays: %s", e->text);
+    for (int i = 0; i < s->workers && e && swap.fresh; i++)
+        if (swap.fresh[i]) {
+            swap.fresh[i]->retired = true;
+            use_drop(swap.fresh[i]);
+        }
+    free(swap.fresh);
+    site_unref(site);
+}
+
+/* ---- Connections ---- */
+
+void conn_peer(const struct conn *c, struct addr *out)
+{
+    out->len = c->peer.sa.sa_family == AF_INET    ? sizeof c->peer.v4
+               : c->peer.sa.sa_family == AF_INET6 ? sizeof c->peer.v6
+                                                  : sizeof c->peer.sa.sa_family;
+    if (c->peer.sa.sa_family == AF_UNIX)
+        out->un.sun_path[0] = 0;
+    memcpy(&out->sa, &c->peer, out->len);
+}
+
+bool conn_peer_local(const struct conn *c)
+{
+    struct addr a;
+    conn_peer(c, &a);
+    return a.sa.sa_family == AF_UNIX || addr_is_loopback(&a);
+}
+
+static void conn_close(struct conn *c)
+{
+    struct server_loop *l = c->home;
+    struct addr peer;
+    park_forget(&c->parked);
+    stream_close(c->stream);
+    if (c->flags & CONN_COUNTED) {
+        conn_peer(c, &peer);
+        clients_leave(l->server->clients, &peer);
+    }
+    l->open--;
+    atomic_fetch_sub_explicit(&l->server->open, 1, memory_order_relaxed);
+    stat_add(STAT_CONNECTIONS_OPEN, -1);
+    free(c);
+    if (l->server->o.serial)
+        waitq_wake(&l->turn, 1);
+}
+
+static void conn_fiber(void *arg);
+
+static void conn_woken(struct parked *p, enum park_why why)
+{
+    struct conn *c = LIST_ENTRY(p, struct conn, parked);
+    list_remove(&c->idle);
+    /* No fiber to be had: under such a load, one connection less is the right answer. */
+    if (why != PARK_READY || scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c))
+        conn_close(c);
+}
+
+static void conn_park(struct conn *c)
+{
+    const struct server_options *o = &c->home->server->o;
+    c->parked.fd = c->tcp.fd;
+    c->parked.until = now() + (c->requests ? o->idle_timeout : o->header_timeout);
+    c->parked.wake = conn_woken;
+    list_add_last(&c->home->idle, &c->idle);
+    park_enter(&c->parked);
+}
+
+static err_t handshake(struct conn *c)
+{
+    struct site_use *u = site_take(c->home);
+    struct stream *plain = c->stream;
+    err_t e = NULL;
+    c->flags = (uint8_t)(c->flags & ~CONN_HANDSHAKE);
+    if (u->site->tls) {
+        c->stream = NULL;
+        e = stream_tls_server(plain, u->site->tls, &c->stream, now() + c->home->server->o.header_timeout);
+        c->flags |= CONN_SECURE;
+    }
+    site_give(u);
+    return e;
+}
+
+static void conn_fiber(void *arg)
+{
+    struct conn *c = arg;
+    enum conn_next next = CONN_CLOSE;
+    if (!(c->flags & CONN_HANDSHAKE) || !handshake(c))
+        next = h1_serve(c);
+    if (next == CONN_PARK && !c->home->draining && !fiber_canceled())
+        conn_park(c);
+    else
+        conn_close(c);
+}
+
+static struct conn *conn_new(struct server_loop *l, int fd, const struct addr *peer, const struct listen_point *p)
+{
+    struct conn *c = malloc(sizeof *c);
+    if (!c)
+        return NULL;
+    *c = (struct conn){.home = l, .point = p};
+    list_init(&c->idle);
+    stream_tcp_init(&c->tcp, fd);
+    c->stream = &c->tcp.stream;
+    memcpy(&c->peer, &peer->sa, peer->len < sizeof c->peer ? peer->len : sizeof c->peer);
+    if (peer->len == 0 || p->addr.sa.sa_family == AF_UNIX)
+        c->peer.sa.sa_family = AF_UNIX;
+    return c;
+}
+
+/* ---- Limits ---- */
+
+/* Those that have been idle longest make room. Returns how many. */
+static int evict(struct server_loop *l)
+{
+    int n = 0;
+    for (; n < EVICT && !list_empty(&l->idle); n++) {
+        struct conn *c = LIST_ENTRY(l->idle.next, struct conn, idle);
+        list_remove(&c->idle);
+        conn_close(c);
+    }
+    return n;
+}
+
+/* One more connection, if it may be. */
+static bool admit(struct server_loop *l, struct conn *c)
+{
+    struct server *s = l->server;
+    struct addr peer;
+    uint64_t open = atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed);
+    bool ok = s->o.max_connections == 0 || open < s->o.max_connections || evict(l) > 0;
+    if (ok && s->clients && (s->o.limit_loopback || !conn_peer_local(c))) {
+        conn_peer(c, &peer);
+        ok = clients_enter(s->clients, &peer, s->o.max_connections_per_client);
+        c->flags |= ok ? CONN_COUNTED : 0;
+    }
+    if (!ok)
+        atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
+    return ok;
+}
+
+/* Too many: say so in one write that never waits, and hang up. */
+static void turn_away(struct conn *c, bool secure)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n"
+                                 "Content-Type: text/plain\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
+    char sink[512];
+    size_t n;
+    stat_add(STAT_CONNECTIONS_REFUSED, 1);
+    if (!secure) {
+        err_t e = io_read_now(c->tcp.fd, sink, sizeof sink, &n); /* unread bytes would turn the answer into a reset */
+        if (!e || e == E_TIMEOUT)
+            e = io_write_now(c->tcp.fd, answer, sizeof answer - 1, &n);
+        (void)e;
+    }
+    stream_close(c->stream);
+    free(c);
+}
+
+/* ---- Accepting ---- */
+
+static void welcome(struct server_loop *l, int fd, const struct addr *peer, const struct listen_point *p)
+{
+    struct conn *c = conn_new(l, fd, peer, p);
+    if (!c) {
+        io_close(fd);
+        return;
+    }
+    bool secure = l->use->site->tls != NULL;
+    if (!admit(l, c)) {
+        turn_away(c, secure);
+        return;
+    }
+    l->open++;
+    stat_add(STAT_CONNECTIONS_ACCEPTED, 1);
+    stat_add(STAT_CONNECTIONS_OPEN, 1);
+    if (secure) {
+        c->flags |= CONN_HANDSHAKE;
+        conn_park(c); /* until the client has said something */
+    } else if (scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c)) {
+        conn_close(c);
+    }
+}
+
+/* Out of descriptors or memory: make room, or wait until somebody leaves. */
+static err_t make_room(struct server_loop *l, err_t e)
+{
+    static _Thread_local tick warned;
+    if (now() - warned > 10 * TICK_S || !warned) {
+        warned = now();
+        log_line(LOG_WARN, "cannot accept: %s; closing idle connections", e->text);
+    }
+    return evict(l) ? fiber_yield() : fiber_sleep(after(RETRY_MS));
+}
+
+struct acceptor {
+    struct server_loop *loop;
+    const struct listen_point *point;
+    int fd;
+};
+
+static err_t accept_next(struct acceptor *a)
+{
+    struct server_loop *l = a->loop;
+    struct addr peer;
+    int fd;
+    while (l->server->o.serial && l->open)
+        TRY(waitq_wait(&l->turn, TICK_NEVER));
+    err_t e = io_accept(a->fd, &fd, &peer, TICK_NEVER);
+    if (!e)
+        welcome(l, fd, &peer, a->point);
+    else if (e == E_NO_FDS || e == E_NO_MEMORY)
+        return make_room(l, e);
+    return e;
+}
+
+static void accept_fiber(void *arg)
+{
+    struct acceptor a = *(struct acceptor *)arg;
+    free(arg);
+    err_t e = NULL;
+    while (!e)
+        e = accept_next(&a);
+    if (e != E_CANCELED)
+        log_line(LOG_ERROR, "accepting stopped: %s", e->text);
+    /* Draining: who stands in line already is still served, and nobody else gets in. */
+    struct addr peer;
+    for (int fd; !io_accept_now(a.fd, &fd, &peer);)
+        welcome(a.loop, fd, &peer, a.point);
+}
+
+/* Keeps the loop turning, and the acceptors within reach of the drain. */
+static void server_fiber(void *arg)
+{
+    struct server_loop *l = arg;
+    err_t e = scope_join(&l->accepting, TICK_NEVER);
+    (void)e; /* canceled: the acceptors are, too */
+    l->draining = true;
+    scope_close(&l->accepting);
+}
+
+static void loop_init(struct server_loop *l, struct server *s)
+{
+    l->server = s;
+    list_init(&l->idle);
+    waitq_init(&l->turn);
+}
+
+err_t server_listen(struct server *s, const struct listen_point *p)
+{
+    struct server_loop *l = &s->loops[worker_index()];
+    struct acceptor *a = malloc(sizeof *a);
+    if (!a)
+        return E_NO_MEMORY;
+    *a = (struct acceptor){l, p, listen_fd(p, worker_index())};
+    if (!l->started)
+        scope_open(&l->accepting);
+    err_t e = scope_spawn(&l->accepting, "accept", accept_fiber, a);
+    if (e) {
+        free(a);
+        return e;
+    }
+    if (!l->started)
+        e = scope_spawn(loop_scope(loop_self()), "server", server_fiber, l);
+    l->started = true;
+    return e;
+}
+
+void server_drain(struct server *s)
+{
+    struct server_loop *l = &s->loops[worker_index()];
+    l->draining = true;
+    if (l->started)
+        scope_cancel(&l->accepting);
+}
+
+/* ---- Making and freeing ---- */
+
+static void set_default(int64_t *v, int64_t value)
+{
+    if (*v == 0)
+        *v = value;
+}
+
+static void fill_in(struct server_options *o)
+{
+    if (o->max_header == 0)
+        o->max_header = 32 << 10;
+    if (o->max_body == 0)
+        o->max_body = UINT64_C(1) << 30;
+    set_default(&o->header_timeout, 20 * TICK_S);
+    set_default(&o->body_timeout, 60 * TICK_S);
+    set_default(&o->idle_timeout, 75 * TICK_S);
+}
+
+err_t server_new(const struct server_options *o, int workers, struct site *site, struct server **out)
+{
+    struct server *s = calloc(1, sizeof *s);
+    err_t e = s && (s->loops = calloc((size_t)workers, sizeof *s->loops)) ? NULL : E_NO_MEMORY;
+    if (!e) {
+        s->o = *o;
+        s->workers = workers;
+        fill_in(&s->o);
+        if (o->max_connections_per_client)
+            e = clients_new(&s->clients);
+    }
+    for (int i = 0; i < workers && !e; i++) {
+        loop_init(&s->loops[i], s);
+        e = use_new(site, &s->loops[i].use);
+    }
+    if (e)
+        server_free(s);
+    else
+        *out = s;
+    return e;
+}
+
+void server_free(struct server *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; s->loops && i < s->workers; i++) {
+        if (!s->loops[i].use)
+            continue;
+        s->loops[i].use->retired = true;
+        use_drop(s->loops[i].use);
+    }
+    clients_free(s->clients);
+    free(s->loops);
+    free(s);
+}
