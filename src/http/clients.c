@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/random.h"
 #include "base/list.h"
+#include "base/random.h"
 #include "base/table.h"
 
 struct client {

@@ -11,6 +11,8 @@
 #include "base/list.h"
 #include "http/server.h"
 #include "rt/park.h"
+#include "rt/scope.h"
+#include "rt/waitq.h"
 
 struct server_loop;
 
@@ -30,7 +32,7 @@ struct conn {
         struct sockaddr sa;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } peer; /* compact: Unix peers have only their family here */
+    } peer;                           /* compact: Unix peers have only their family here */
     const struct listen_point *point; /* it came by this one */
     uint32_t requests;
     uint8_t flags;
@@ -48,7 +50,7 @@ struct server_loop { /* one a worker */
     struct site_use *use; /* the current one */
     struct list idle;     /* of struct conn */
     struct scope accepting;
-    struct waitq turn;    /* serial mode: the accept fiber waits here for the connection to end */
+    struct waitq turn; /* serial mode: the accept fiber waits here for the connection to end */
     unsigned open;
     bool draining, started;
 };

@@ -21,6 +21,7 @@
 #include "http/fields.h"
 #include "rt/fiber.h"
 
+struct stream;
 struct exchange;
 struct exchange_ops {
     err_t (*read_body)(struct exchange *, void *, size_t cap, size_t *got, tick until);

@@ -260,8 +260,8 @@ static err_t h1_body(struct exchange *x, struct slice s, tick until)
     while (s.n) {
         struct slice piece = slice_first(s, PIECE_MIN);
         char head[CHUNKED_HEAD_MAX];
-        struct slice v[3] = {{head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece,
-                             h->chunked_out ? S("\r\n") : SLICE_NONE};
+        struct slice v[3] = {
+            {head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece, h->chunked_out ? S("\r\n") : SLICE_NONE};
         TRY(send_all(h, v, 3, until));
         s = slice_from(s, piece.n);
     }

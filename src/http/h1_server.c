@@ -11,8 +11,8 @@
 #include "rt/loop.h"
 
 enum {
-    READ_STEP = 4096,                /* at least this much room for a read */
-    LINGER_BYTES = 1 << 20,          /* what a refused client may still send before we hang up */
+    READ_STEP = 4096,       /* at least this much room for a read */
+    LINGER_BYTES = 1 << 20, /* what a refused client may still send before we hang up */
 };
 static const tick LINGER_TIME = 2 * TICK_S;
 

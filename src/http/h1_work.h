@@ -9,9 +9,9 @@
 #include "base/buf.h"
 
 struct h1_work {
-    struct buf in;     /* [at, n) has not been taken yet; slices of the current request point in front of it */
+    struct buf in; /* [at, n) has not been taken yet; slices of the current request point in front of it */
     size_t at;
-    struct buf out;    /* the head being sent */
+    struct buf out; /* the head being sent */
     struct arena arena;
     struct h1_work *next;
 };

@@ -14,8 +14,8 @@
 #include "rt/worker.h"
 
 enum {
-    EVICT = 32,            /* idle connections closed at once when descriptors or connections run out */
-    RETRY_MS = 50,         /* until the next try when none could be closed */
+    EVICT = 32,    /* idle connections closed at once when descriptors or connections run out */
+    RETRY_MS = 50, /* until the next try when none could be closed */
 };
 
 /* ---- Sites ---- */
@@ -149,27 +149,10 @@ static void conn_park(struct conn *c)
     park_enter(&c->parked);
 }
 
-static err_t handshake(struct conn *c)
-{
-    struct site_use *u = site_take(c->home);
-    struct stream *plain = c->stream;
-    err_t e = NULL;
-    c->flags = (uint8_t)(c->flags & ~CONN_HANDSHAKE);
-    if (u->site->tls) {
-        c->stream = NULL;
-        e = stream_tls_server(plain, u->site->tls, &c->stream, now() + c->home->server->o.header_timeout);
-        c->flags |= CONN_SECURE;
-    }
-    site_give(u);
-    return e;
-}
-
 static void conn_fiber(void *arg)
 {
     struct conn *c = arg;
-    enum conn_next next = CONN_CLOSE;
-    if (!(c->flags & CONN_HANDSHAKE) || !handshake(c))
-        next = h1_serve(c);
+    enum conn_next next = h1_serve(c);
     if (next == CONN_PARK && !c->home->draining && !fiber_canceled())
         conn_park(c);
     else

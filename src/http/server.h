@@ -24,16 +24,16 @@ struct log_file;
 
 struct site {
     handler_fn *handler;
-    error_page_fn *error_page; /* NULL: the built-in pages */
-    const void *conf;          /* for both */
-    struct tls *tls;           /* NULL: plain; the site holds a reference */
+    error_page_fn *error_page;   /* NULL: the built-in pages */
+    const void *conf;            /* for both */
+    struct tls *tls;             /* NULL: plain; the site holds a reference */
     void (*free)(struct site *); /* when nobody uses it any more; may run on any thread. NULL: never freed */
-    _Atomic int refs;          /* private */
+    _Atomic int refs;            /* private */
 };
 
 enum access_format { ACCESS_COMBINED, ACCESS_JSON };
 
-struct server_options { /* zero means the default of that row */
+struct server_options {                  /* zero means the default of that row */
     uint64_t max_connections;            /* 0: bounded by descriptors only */
     uint64_t max_connections_per_client; /* by address; 0: none. Loopback and Unix clients have none unless `strict` */
     bool limit_loopback;                 /* the per-client limit was asked for: apply it to loopback as well */
@@ -43,14 +43,14 @@ struct server_options { /* zero means the default of that row */
     int64_t body_timeout;                /* ns without progress of a body in either direction; default 60 s */
     int64_t idle_timeout;                /* ns between requests; default 75 s */
     bool accept_lf;
-    bool serial;                         /* one connection at a time, and no keep-alive: the first textbook server */
-    struct log_file *access_log;         /* NULL: off */
+    bool serial;                 /* one connection at a time, and no keep-alive: the first textbook server */
+    struct log_file *access_log; /* NULL: off */
     enum access_format format;
 };
 
 MUST err_t server_new(const struct server_options *, int workers, struct site *, struct server **);
 /* Accept on this worker's socket of the point; returns at once. The point must outlive the server. */
 MUST err_t server_listen(struct server *, const struct listen_point *);
-void server_drain(struct server *); /* on each loop: stop accepting, close after the current exchange */
+void server_drain(struct server *);               /* on each loop: stop accepting, close after the current exchange */
 void server_swap(struct server *, struct site *); /* from the thread of worker_run */
 void server_free(struct server *);                /* after the workers have ended */

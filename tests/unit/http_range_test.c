@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/range.h"
+
+#include <stdio.h>
+
+#include "unit.h"
+
+/* The ranges as text: "0-9 20-29", or "whole", or "416". */
+static const char *ranges(const char *value, uint64_t size)
+{
+    static char out[512];
+    struct range v[RANGE_MAX];
+    int n;
+    size_t at = 0;
+    switch (range_parse(slice_z(value), size, v, &n)) {
+    case RANGE_IGNORE:
+        return "whole";
+    case RANGE_UNSATISFIABLE:
+        return "416";
+    default:
+        break;
+    }
+    for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(out + at, sizeof out - at, "%s%llu-%llu", i ? " " : "", (unsigned long long)v[i].first,
+                               (unsigned long long)v[i].last);
+    return out;
+}
+
+static void single_ones(void **state)
+{
+    (void)state;
+    assert_string_equal(ranges("bytes=0-499", 10000), "0-499");
+    assert_string_equal(ranges("BYTES=0-499", 10000), "0-499");
+    assert_string_equal(ranges("bytes=9500-", 10000), "9500-9999");
+    assert_string_equal(ranges("bytes=-500", 10000), "9500-9999");
+    assert_string_equal(ranges("bytes=-99999", 10000), "0-9999");
+    assert_string_equal(ranges("bytes=0-99999", 10000), "0-9999");
+    assert_string_equal(ranges("bytes=0-99999999999999999999999", 10000), "0-9999");
+    assert_string_equal(ranges("bytes=0-0", 1), "0-0");
+    assert_string_equal(ranges("bytes= 1-2 ,\t4-5,", 10), "1-2 4-5");
+}
+
+static void not_satisfiable(void **state)
+{
+    (void)state;
+    assert_string_equal(ranges("bytes=10000-", 10000), "416");
+    assert_string_equal(ranges("bytes=-0", 10000), "416");
+    assert_string_equal(ranges("bytes=0-", 0), "416");
+    assert_string_equal(ranges("bytes=-5", 0), "416");
+    assert_string_equal(ranges("bytes=20-30,-0", 10), "416");
+    assert_string_equal(ranges("bytes=99999999999999999999999-", 10), "416");
+    assert_string_equal(ranges("bytes=20-30,1-2", 10), "1-2");
+}
+
+static void ignored(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",           "bytes",      "bytes=",    "bytes=,",     "lines=1-2",
+                                      "bytes=a-b",  "bytes=5-4",  "bytes=1",   "bytes=--1",   "bytes=1-2-3",
+                                      "bytes=1 -2", "bytes=+1-2", "bytes:1-2", "bytes=1-2,x", "bytes = 1-2"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_string_equal(ranges(bad[i], 100), "whole");
+}
+
+static void several_and_abuse(void **state)
+{
+    (void)state;
+    assert_string_equal(ranges("bytes=0-0,2-2,4-4", 10), "0-0 2-2 4-4");
+    assert_string_equal(ranges("bytes=0-3,2-6", 10), "0-6");
+    assert_string_equal(ranges("bytes=0-3,4-6", 10), "0-6");
+    assert_string_equal(ranges("bytes=4-6,0-3", 10), "4-6 0-3");
+    assert_string_equal(ranges("bytes=0-,0-,0-", 10), "0-9");
+    assert_string_equal(ranges("bytes=0-,0-,0-,0-", 10), "whole");
+    char many[1024] = "bytes=";
+    for (int i = 0; i < RANGE_MAX + 1; i++)
+        snprintf(many + strlen(many), sizeof many - strlen(many), "%d-%d,", i * 10, i * 10);
+    assert_string_equal(ranges(many, 10000), "whole");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(single_ones),
+        cmocka_unit_test(not_satisfiable),
+        cmocka_unit_test(ignored),
+        cmocka_unit_test(several_and_abuse),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
