@@ -18,6 +18,7 @@ struct datagram {
     uint32_t interface;   /* index, 0 unknown */
     int16_t ttl, tos;     /* -1 unknown; to send: -1 leaves the socket's setting */
     bool cut;             /* longer than the buffer: the rest is lost */
+    bool group;           /* it came to a broadcast or multicast address (with UDP_INFO) */
 };
 
 enum udp_flags {

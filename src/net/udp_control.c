@@ -79,6 +79,7 @@ static void local_v4(const struct cmsghdr *c, struct datagram *d)
     d->local = (struct addr){.len = sizeof d->local.v4};
     d->local.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = info.ipi_spec_dst};
     d->interface = (uint32_t)info.ipi_ifindex;
+    d->group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
 }
 
 static void local_v6(const struct cmsghdr *c, struct datagram *d)
@@ -90,6 +91,7 @@ static void local_v6(const struct cmsghdr *c, struct datagram *d)
     if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
         d->local.v6.sin6_scope_id = info.ipi6_ifindex;
     d->interface = info.ipi6_ifindex;
+    d->group = IN6_IS_ADDR_MULTICAST(&info.ipi6_addr);
 }
 
 static void read_one(const struct cmsghdr *c, struct datagram *d)
