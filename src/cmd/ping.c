@@ -42,10 +42,11 @@ static const struct opt opts[] = {
     {"timeout", 'W', OPT_DURATION, AT(timeout), "TIME", "how long to wait for each answer", "1s", NULL, false},
     {"deadline", 'w', OPT_DURATION, AT(deadline), "TIME", "end then, whatever came", NULL, NULL, false},
     {"size", 's', OPT_SIZE, AT(size), "BYTES", "of data (STAMP: 44, with a key 112)", "32", NULL, false},
-    {"ttl", 't', OPT_INT, AT(ttl), "N", "time to live, hop limit", "-1", NULL, false},
-    {"tos", 'Q', OPT_INT, AT(tos), "N", "DSCP and ECN as one byte", "-1", NULL, false},
+    {"ttl", 't', OPT_INT, AT(ttl), "N", "time to live, hop limit", NULL, NULL, false},
+    {"tos", 'Q', OPT_INT, AT(tos), "N", "DSCP and ECN as one byte", NULL, NULL, false},
     {"pattern", 'p', OPT_STRING, AT(pattern), "HEX", "fill with these bytes", NULL, NULL, false},
-    {"path-mtu", 'M', OPT_CHOICE, AT(path_mtu), "dont|do", "do: never fragment, say what is too big", "dont", NULL, false},
+    {"path-mtu", 'M', OPT_CHOICE, AT(path_mtu), "dont|do", "do: never fragment, say what is too big", "dont", NULL,
+     false},
     {"flood", 'f', OPT_FLAG, AT(flood), NULL, "as fast as answers come, or 100 a second", NULL, NULL, false},
     {"quiet", 'q', OPT_FLAG, AT(quiet), NULL, "the summary only", NULL, NULL, false},
     {"dated", 'D', OPT_FLAG, AT(dated), NULL, "begin lines with the time", NULL, NULL, false},
@@ -73,9 +74,9 @@ static err_t check_numbers(const struct conf *c)
         return fault(E_USAGE, "--interval: at least 1ms (or --flood)");
     if (c->timeout < 1)
         return fault(E_USAGE, "--timeout: there must be some");
-    if (c->ttl < -1 || c->ttl > 255 || c->ttl == 0)
+    if (c->ttl < 0 || c->ttl > 255)
         return fault(E_USAGE, "--ttl: a number from 1 to 255");
-    if (c->tos < -1 || c->tos > 255)
+    if (c->tos < 0 || c->tos > 255)
         return fault(E_USAGE, "--tos: a number from 0 to 255");
     if (c->size > PING_SIZE_MAX)
         return fault(E_USAGE, "--size: a datagram holds at most %d bytes", PING_SIZE_MAX);
@@ -103,12 +104,25 @@ static err_t prepare_stamp(struct conf *c)
 static err_t prepare(struct conf *c)
 {
     TRY(check_numbers(c));
-    c->ping = (struct ping_conf){
-        .count = c->count, .interval = c->interval, .timeout = c->timeout, .deadline = c->deadline,
-        .size = (size_t)c->size, .ttl = (int)c->ttl, .tos = (int)c->tos, .flood = c->flood, .quiet = c->quiet,
-        .dated = c->dated, .histogram = c->histogram, .no_fragment = c->path_mtu == 1,
-        .output = c->json ? PING_JSON : PING_TEXT, .live = c->live, .svg = c->svg, .hgrm = c->hgrm, .stamp = c->stamp,
-        .stateful = c->stateful, .ptp = c->ptp};
+    c->ping = (struct ping_conf){.count = c->count,
+                                 .interval = c->interval,
+                                 .timeout = c->timeout,
+                                 .deadline = c->deadline,
+                                 .size = (size_t)c->size,
+                                 .ttl = c->ttl ? (int)c->ttl : -1,
+                                 .tos = c->tos ? (int)c->tos : -1,
+                                 .flood = c->flood,
+                                 .quiet = c->quiet,
+                                 .dated = c->dated,
+                                 .histogram = c->histogram,
+                                 .no_fragment = c->path_mtu == 1,
+                                 .output = c->json ? PING_JSON : PING_TEXT,
+                                 .live = c->live,
+                                 .svg = c->svg,
+                                 .hgrm = c->hgrm,
+                                 .stamp = c->stamp,
+                                 .stateful = c->stateful,
+                                 .ptp = c->ptp};
     if (c->pattern) {
         if (text_hex_decode(slice_z(c->pattern), &c->fill) || !c->fill.n)
             return fault(E_USAGE, "--pattern: '%s' is no row of hexadecimal bytes", c->pattern);
@@ -144,9 +158,14 @@ static err_t add_host(struct conf *c, const char *name, uint16_t port)
         return fault(E_USAGE, "more than %d hosts", HOSTS_MAX);
     TRY(resolve(slice_z(name), port, family, &r, now() + 10 * TICK_S));
     struct ping_host *h = &c->hosts[c->n++];
-    *h = (struct ping_host){.conf = &c->ping, .name = name, .addr = r.v[0], .fd = -1};
-    if (!port)
-        addr_set_port(&h->addr, usual_port(c, &h->addr));
+    *h = (struct ping_host){.conf = &c->ping, .name = name, .fd = -1};
+    for (int i = 0; i < r.n; i++) {
+        if (!port)
+            addr_set_port(&r.v[i], usual_port(c, &r.v[i]));
+        if (i && h->other_count < PING_OTHERS)
+            h->others[h->other_count++] = r.v[i];
+    }
+    h->addr = r.v[0];
     return NULL;
 }
 
@@ -202,7 +221,14 @@ static int run(void *arg, int argc, char **argv)
 }
 
 const struct opt_role ping_role = {
-    .tool = "ping", .usage = "HOST [PORT] [HOST [PORT]]...", .summary = "send numbered, timed datagrams to an echo server",
-    .tables = tables, .conf_size = sizeof(struct conf), .args_min = 1, .args_max = 2 * HOSTS_MAX, .run = run,
-    .notes = "The port is 12001 unless given (862 with --stamp). Exit status: 0 every host answered, 1 not, 2 other errors.\n"
-             "  l7 ping -c 100 -i 10ms 192.0.2.7      l7 ping --stamp --key-file k 192.0.2.7"};
+    .tool = "ping",
+    .usage = "HOST [PORT] [HOST [PORT]]...",
+    .summary = "send numbered, timed datagrams to an echo server",
+    .tables = tables,
+    .conf_size = sizeof(struct conf),
+    .args_min = 1,
+    .args_max = 2 * HOSTS_MAX,
+    .run = run,
+    .notes = "The port is 12001 unless given (862 with --stamp). Exit status: 0 every host answered, 1 not, 2 other "
+             "errors.\n"
+             "  l7 ping -c 100 -i 10ms 192.0.2.7      l7 ping --stamp --key-file k 192.0.2.7\n"};

@@ -16,8 +16,8 @@ struct conf {
     struct daemon_conf daemon;
     struct opt_list stamp;
     bool stateful, uppercase, textbook, json;
-    const char *key_file, *loss, *loss_reply, *burst_loss, *duplicate, *reorder;
-    int64_t delay, jitter, seed, rate;
+    const char *key_file, *loss, *loss_reply, *burst_loss, *duplicate, *reorder, *rate;
+    int64_t delay, jitter, seed;
     struct digest_keys keys;
     struct reflect *reflect;
     int echo_points; /* the first so many points are echo, the others STAMP */
@@ -26,15 +26,19 @@ struct conf {
 #define AT(field) offsetof(struct conf, field)
 static const struct opt opts[] = {
     {"stamp", 0, OPT_LIST, AT(stamp), "[ADDR]:PORT", "reflect STAMP (RFC 8762) there; repeatable", NULL, NULL, false},
-    {"stateful", 0, OPT_FLAG, AT(stateful), NULL, "STAMP: number the replies, so loss is told by direction", NULL, NULL, false},
-    {"key-file", 0, OPT_STRING, AT(key_file), "FILE", "STAMP: authenticated with the secret in FILE", NULL, NULL, false},
-    {"rate-limit", 0, OPT_INT, AT(rate), "N", "datagrams a second and client (10000, loopback none)", "-1", NULL, false},
+    {"stateful", 0, OPT_FLAG, AT(stateful), NULL, "STAMP: number the replies, so loss is told by direction", NULL, NULL,
+     false},
+    {"key-file", 0, OPT_STRING, AT(key_file), "FILE", "STAMP: authenticated with the secret in FILE", NULL, NULL,
+     false},
+    {"rate-limit", 0, OPT_STRING, AT(rate), "N", "datagrams a second and client (10000, loopback none)", NULL, NULL,
+     false},
     {"json", 0, OPT_FLAG, AT(json), NULL, "what was done as JSON on stdout at the end", NULL, NULL, false},
     {"harm", 0, OPT_HEADING, 0, NULL, "Misbehaving on purpose, the same each run (one worker)", NULL, NULL, false},
     {"seed", 0, OPT_INT, AT(seed), "N", "of all chances below", "1", NULL, false},
     {"loss", 0, OPT_STRING, AT(loss), "P|A/B", "lose requests: 40%, or exactly 4 of each 11", NULL, NULL, false},
     {"loss-reply", 0, OPT_STRING, AT(loss_reply), "P|A/B", "lose replies instead", NULL, NULL, false},
-    {"burst-loss", 0, OPT_STRING, AT(burst_loss), "P[,N]", "lose requests in bursts of N on average (4)", NULL, NULL, false},
+    {"burst-loss", 0, OPT_STRING, AT(burst_loss), "P[,N]", "lose requests in bursts of N on average (4)", NULL, NULL,
+     false},
     {"delay", 0, OPT_DURATION, AT(delay), "TIME", "before each reply", NULL, NULL, false},
     {"jitter", 0, OPT_DURATION, AT(jitter), "TIME", "so much more or less", NULL, NULL, false},
     {"duplicate", 0, OPT_STRING, AT(duplicate), "P|A/B", "reply twice, on loopback only", NULL, NULL, false},
@@ -76,8 +80,9 @@ static err_t bind_all(struct conf *c)
 static err_t prepare(struct conf *c, struct reflect_conf *r)
 {
     *r = (struct reflect_conf){.stateful = c->stateful, .rate = RATE_USUAL};
-    if (c->rate >= 0)
-        r->rate = (uint64_t)c->rate, r->rate_loopback = true;
+    if (c->rate && !slice_u64(slice_z(c->rate), &r->rate))
+        return fault(E_USAGE, "--rate-limit: '%s' is no number", c->rate);
+    r->rate_loopback = c->rate != NULL;
     if (!c->stamp.n && (c->stateful || c->key_file))
         return fault(E_USAGE, "--stateful and --key-file go with --stamp");
     if (c->key_file) {
@@ -169,4 +174,4 @@ const struct opt_role ping_listen_role = {
     .conf_size = sizeof(struct conf),
     .run = run,
     .notes = "Echo listens on 127.0.0.1:12001 by default. STAMP's port is 862, or 12862 without root.\n"
-             "  l7 ping listen --textbook      l7 ping listen --stamp 127.0.0.1:12862 --stateful"};
+             "  l7 ping listen --textbook      l7 ping listen --stamp 127.0.0.1:12862 --stateful\n"};

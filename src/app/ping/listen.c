@@ -18,8 +18,8 @@
 enum {
     BATCH = 64,
     ROOM = 65536 + 320, /* the largest datagram; not a power of two, or all buffers would share few cache sets */
-    LOW_PORTS = 1024, /* services live below; chargen and its like answer everything */
-    HASHED = 64,      /* bytes of a payload that the loop check looks at */
+    LOW_PORTS = 1024,   /* services live below; chargen and its like answer everything */
+    HASHED = 64,        /* bytes of a payload that the loop check looks at */
 };
 static const tick SESSION_MEMORY = 900 * TICK_S; /* REFWAIT of RFC 5357 section 4.2 */
 static const tick LOOP_MEMORY = 10 * TICK_S;

@@ -29,24 +29,41 @@ static err_t set_number(int fd, const struct addr *a, int name4, int name6, int 
     return NULL;
 }
 
-static err_t host_open(struct ping_host *h)
+static err_t host_dial(struct ping_host *h)
 {
     const struct ping_conf *c = h->conf;
     enum udp_flags want = UDP_INFO | UDP_RX_STAMP | UDP_TX_STAMP | UDP_ERRORS, granted = 0;
-    h->fd = -1;
     addr_text(&h->addr, h->text);
     TRY(probes_init(&h->probes));
+    TRY(udp_dial(&h->addr, &h->fd));
+    TRY(udp_setup(h->fd, want | (c->no_fragment ? UDP_NO_FRAGMENT : 0), &granted));
+    TRY(set_number(h->fd, &h->addr, IP_TTL, IPV6_UNICAST_HOPS, c->ttl));
+    return set_number(h->fd, &h->addr, IP_TOS, IPV6_TCLASS, c->tos);
+}
+
+static err_t host_open(struct ping_host *h)
+{
+    const struct ping_conf *c = h->conf;
+    h->fd = -1;
     TRY(histogram_init(&h->rtt));
     h->packet = malloc(c->size + 1);
     if (!h->packet || (!(h->points = calloc(PING_POINTS, sizeof *h->points)) && (c->svg || c->live)))
         return E_NO_MEMORY;
     TRY(udp_batch_new(BATCH, PING_SIZE_MAX, &h->batch));
-    TRY(udp_dial(&h->addr, &h->fd));
-    TRY(udp_setup(h->fd, want | (c->no_fragment ? UDP_NO_FRAGMENT : 0), &granted));
-    TRY(set_number(h->fd, &h->addr, IP_TTL, IPV6_UNICAST_HOPS, c->ttl));
-    TRY(set_number(h->fd, &h->addr, IP_TOS, IPV6_TCLASS, c->tos));
     h->ssid = (uint16_t)(random_u64() | 1); /* 0 means that there is none */
-    return NULL;
+    return host_dial(h);
+}
+
+/* Nobody listens at this address; the name has more. */
+static err_t host_next_address(struct ping_host *h)
+{
+    io_close(h->fd);
+    h->fd = -1;
+    probes_done(&h->probes);
+    h->addr = h->others[0];
+    memmove(&h->others[0], &h->others[1], --h->other_count * sizeof h->others[0]);
+    h->fate = NULL;
+    return host_dial(h);
 }
 
 /* ---- Sending ---- */
@@ -270,6 +287,12 @@ static void host_fiber(void *arg)
     struct ping_host *h = arg;
     h->start = h->next_send = h->last_answer = clock_now();
     err_t e = host_turns(h);
+    while (!e && h->fate == E_REFUSED && h->other_count && !h->probes.count.received) {
+        e = host_next_address(h);
+        h->start = h->next_send = clock_now();
+        report_start(h);
+        e = e ? e : host_turns(h);
+    }
     if (e && e != E_CANCELED) {
         h->fate = e;
         report_failed(h, NULL, e);

@@ -38,6 +38,8 @@ struct ping_host {
     const struct ping_conf *conf;
     const char *name; /* as it was asked for */
     struct addr addr;
+    struct addr others[4]; /* of the same name: tried in turn while the port is refused */
+    size_t other_count;
     /* -- the rest belongs to ping.c; report.c and live.c read it -- */
     char text[ADDR_TEXT]; /* numeric, with port */
     int fd;
@@ -55,7 +57,7 @@ struct ping_host {
     struct ping_point *points; /* a ring of the last PING_POINTS, when a plot was asked for */
     size_t point_count;
 };
-enum { PING_POINTS = 4096, PING_SIZE_MAX = 65507 };
+enum { PING_OTHERS = 4, PING_POINTS = 4096, PING_SIZE_MAX = 65507 };
 
 /* One answer, as it is reported. */
 struct ping_reply {
