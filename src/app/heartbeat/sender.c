@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/heartbeat/sender.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "dgram/beat_packet.h"
+#include "net/tls_digest.h"
+#include "net/udp.h"
+#include "rt/loop.h"
+
+enum { GOODBYES = 3 }; /* sent so many times, since nobody confirms it */
+
+struct sending {
+    const struct sender_options *o;
+    struct sender_totals *totals;
+    struct digest_keys keys;
+    int fd;
+    struct beat beat;
+};
+
+static size_t format(struct sending *s, uint8_t out[BEAT_MAX])
+{
+    if (s->o->text)
+        return beat_format_text(&s->beat, (char *)out, BEAT_MAX);
+    size_t n = beat_format(&s->beat, out);
+    if (s->keys.n) {
+        uint8_t mac[DIGEST_SIZE];
+        digest_hmac(s->keys.key[0], slice_of(out, n), mac);
+        memcpy(out + n, mac, BEAT_TAG);
+        n += BEAT_TAG;
+    }
+    return n;
+}
+
+/* Never waits: a beat that finds no room in the socket is late already. An ICMP error that came back for an earlier
+   beat is reported by the next send, which then has not sent anything: once more. */
+static void send_beat(struct sending *s)
+{
+    uint8_t out[BEAT_MAX];
+    s->beat.sent_ns = clock_wall();
+    size_t n = format(s, out);
+    ssize_t sent = send(s->fd, out, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0)
+        sent = send(s->fd, out, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0)
+        s->totals->failed++;
+    else
+        s->totals->sent++;
+    if (s->o->verbose) {
+        printf("%s %llu%s\n", sent < 0 ? err_errno(errno)->text : "sent", (unsigned long long)s->beat.sequence,
+               s->beat.goodbye ? " (goodbye)" : "");
+        fflush(stdout);
+    }
+}
+
+static void say_goodbye(struct sending *s)
+{
+    if (s->o->text)
+        return; /* the text form has no word for it */
+    s->beat.goodbye = true;
+    s->beat.sequence++;
+    for (int i = 0; i < GOODBYES; i++)
+        send_beat(s);
+}
+
+static err_t beat_on(struct sending *s)
+{
+    tick start = clock_now();
+    for (int64_t k = 0;; k++) {
+        tick due = start + k * s->o->interval, late = clock_now() - due;
+        if (late >= s->o->interval) { /* was stopped: do not send what should have been, but count it as missed */
+            k += late / s->o->interval;
+            s->beat.sequence += (uint64_t)(late / s->o->interval);
+        }
+        s->beat.sequence++;
+        send_beat(s);
+        if (s->o->count && k + 1 >= s->o->count)
+            return NULL;
+        TRY(fiber_sleep(start + (k + 1) * s->o->interval));
+    }
+}
+
+err_t sender_run(const struct sender_options *o, const struct addr *to, struct sender_totals *totals)
+{
+    struct sending s = {.o = o, .totals = totals, .fd = -1};
+    if (!o->text && !beat_id_valid(slice_z(o->id)))
+        return fault(E_USAGE, "--id: 1 to %d bytes of UTF-8 without control characters", BEAT_ID_MAX);
+    if (o->interval < TICK_MS)
+        return fault(E_USAGE, "--interval: at least 1ms");
+    if (o->key_file)
+        TRY(digest_keys_read(o->key_file, &s.keys));
+    err_t e = udp_dial(to, &s.fd);
+    if (!e) {
+        s.beat = (struct beat){.id = slice_z(o->id),
+                               .incarnation = (uint64_t)clock_wall(),
+                               .interval_ns = o->interval,
+                               .text = o->text,
+                               .seal = {.sealed = s.keys.n > 0, .key = s.keys.n ? s.keys.id[0] : 0}};
+        e = beat_on(&s);
+        /* A single beat from a cron job is not the end of its sender; a run that was stopped is. */
+        if (e == E_CANCELED) {
+            say_goodbye(&s);
+            e = NULL;
+        }
+        close(s.fd);
+    }
+    digest_keys_free(&s.keys);
+    return e;
+}

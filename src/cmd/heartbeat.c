@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* heartbeat.c -- l7 heartbeat listen, send, watch and simulate. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/heartbeat/listener.h"
+#include "app/heartbeat/sender.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "cmd/daemon.h"
+#include "cmd/oneshot.h"
+#include "cmd/verb.h"
+#include "net/resolve.h"
+
+#define USUAL_HOST "127.0.0.1"
+enum { USUAL_PORT = 12002 };
+
+/* "1/day", "0.5/1h", "2/hour": false alarms a time, into a rate a nanosecond. */
+static err_t parse_rate(const char *text, double *rate)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"second", 1},    {"minute", 60},     {"hour", 3600},    {"day", 86400},
+                 {"week", 604800}, {"month", 2629746}, {"year", 31556952}};
+    struct slice s = slice_z(text);
+    size_t cut = slice_find(s, '/', 0);
+    char *end, number[32];
+    int64_t ns = 0;
+    struct slice per = slice_from(s, cut == SIZE_MAX ? s.n : cut + 1);
+    if (cut != SIZE_MAX && slice_to_z(slice_first(s, cut), number, sizeof number)) {
+        double n = strtod(number, &end), seconds = 0;
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            if (slice_eq(per, slice_z(units[i].name)))
+                seconds = units[i].seconds;
+        if (seconds <= 0 && !text_duration(per, &ns))
+            seconds = (double)ns / 1e9;
+        if (!*end && end != number && n > 0 && seconds > 0 && n / seconds < 1) {
+            *rate = n / seconds / 1e9;
+            return NULL;
+        }
+    }
+    return fault(E_USAGE, "--false-alarms: '%s' is no rate such as 1/day or 2/hour", text);
+}
+
+/* ---- listen ---- */
+
+struct listen_conf {
+    struct daemon_conf daemon;
+    struct listener_conf l;
+    struct opt_list trust;
+    const char *rate;
+    uint64_t max;
+    struct listener *listener;
+};
+
+#define AT(field) offsetof(struct listen_conf, field)
+static const struct opt listen_opts[] = {
+    {"listen", 'l', OPT_LIST, AT(daemon.listen), "[ADDR]:PORT", "where to listen, repeatable (127.0.0.1:12002)", NULL,
+     NULL, false},
+    {"timeout", 0, OPT_DURATION, AT(l.senders.timeout), "TIME", "down after so long a silence", "10s", NULL, false},
+    {"false-alarms", 0, OPT_STRING, AT(rate), "RATE",
+     "choose each deadline: at most 1/day, 2/hour ... false alarms a sender", NULL, NULL, false},
+    {"key-file", 0, OPT_STRING, AT(l.key_file), "FILE", "take beats signed with one of these keys only", NULL, NULL,
+     false},
+    {"accept-unsigned", 0, OPT_FLAG, AT(l.accept_unsigned), NULL, "with keys: take unsigned and text beats as well",
+     NULL, NULL, false},
+    {"max-age", 0, OPT_DURATION, AT(l.senders.max_age), "TIME",
+     "refuse older first beats of signed senders; 0: take any", "1d", NULL, false},
+    {"trust", 0, OPT_LIST, AT(trust), "NET", "who may have the whole list by a bare 'online', besides loopback", NULL,
+     NULL, false},
+    {"on-change", 0, OPT_STRING, AT(l.events.on_change), "CMD", "run it at every change, with L7_ID, L7_EVENT ... set",
+     NULL, NULL, false},
+    {"jobs", 0, OPT_INT, AT(l.events.jobs), "N", "commands at a time", "8", NULL, false},
+    {"job-limit", 0, OPT_DURATION, AT(l.events.job_limit), "TIME", "kill a command that takes longer", "30s", NULL,
+     false},
+    {"history", 0, OPT_STRING, AT(l.events.history), "FILE", "keep every change in this SQLite file", NULL, NULL,
+     false},
+    {"history-max", 0, OPT_SIZE, AT(l.events.history_max), "N", "rows to keep in it", "1000000", NULL, false},
+    {"state", 0, OPT_STRING, AT(l.state), "FILE", "keep the table there: it survives a restart", NULL, NULL, false},
+    {"record", 0, OPT_STRING, AT(l.record), "FILE", "append every beat, for l7 heartbeat simulate", NULL, NULL, false},
+    {"damp", 0, OPT_DURATION, AT(l.senders.damp), "TIME", "half-life of the flap penalty; 0: report every change",
+     "10m", NULL, false},
+    {"forget", 0, OPT_DURATION, AT(l.senders.forget), "TIME", "drop who has been down so long; 0: never", "7d", NULL,
+     false},
+    {"max-senders", 0, OPT_SIZE, AT(max), "N", "refuse more", "1000000", NULL, false},
+    {"rate-limit", 0, OPT_SIZE, AT(l.rate_limit), "N", "datagrams a second and client; 0: any number", "0", NULL,
+     false},
+    {"report-late", 0, OPT_FLAG, AT(l.senders.report_late), NULL, "report late senders too, not only down ones", NULL,
+     NULL, false},
+    {"json", 0, OPT_FLAG, AT(l.events.json), NULL, "changes as JSON, one a line", NULL, NULL, false},
+    {"quiet", 'q', OPT_FLAG, AT(l.events.quiet), NULL, "print no changes", NULL, NULL, false},
+    {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
+#undef AT
+
+static err_t listen_start(void *arg, int index)
+{
+    struct listen_conf *c = arg;
+    const struct listen_point *points[DAEMON_POINTS_MAX];
+    for (int i = 0; i < c->daemon.point_count; i++)
+        points[i] = &c->daemon.points[i].at;
+    return listener_start(c->listener, points, c->daemon.point_count, index);
+}
+
+static void listen_drain(void *arg, int index)
+{
+    struct listen_conf *c = arg;
+    listener_drain(c->listener, index);
+}
+
+static err_t listen_prepare(struct listen_conf *c)
+{
+    if (c->rate)
+        TRY(parse_rate(c->rate, &c->l.senders.rate));
+    if (c->trust.n > LISTENER_TRUST_MAX)
+        return fault(E_USAGE, "--trust: more than %d networks", LISTENER_TRUST_MAX);
+    for (size_t i = 0; i < c->trust.n; i++)
+        TRY(network_parse(slice_z(c->trust.v[i]), &c->l.trust[c->l.trust_n++]));
+    c->l.senders.max = c->max < STORE_CHUNK * STORE_CHUNKS_MAX ? (uint32_t)c->max : STORE_CHUNK * STORE_CHUNKS_MAX;
+    TRY(daemon_bind(&c->daemon, &heartbeat_listen_role, USUAL_HOST ":12002", LISTEN_UDP));
+    c->l.workers = daemon_workers(&c->daemon);
+    return listener_new(&c->l, &c->listener);
+}
+
+static int listen_run(void *conf, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    struct listen_conf *c = conf;
+    err_t e = listen_prepare(c);
+    if (!e)
+        e = daemon_run(&c->daemon, &(struct worker_hooks){.start = listen_start, .drain = listen_drain, .arg = c});
+    int status = daemon_end(&c->daemon, e);
+    listener_free(c->listener);
+    return status;
+}
+
+static const struct opt *const listen_tables[] = {listen_opts, daemon_opts, NULL};
+const struct opt_role heartbeat_listen_role = {
+    .tool = "heartbeat",
+    .role = "listen",
+    .summary = "Keep a table of senders: who is up, late or down, and how much was lost.",
+    .tables = listen_tables,
+    .conf_size = sizeof(struct listen_conf),
+    .run = listen_run,
+    .notes = "  l7 heartbeat listen --false-alarms 1/day --on-change 'logger \"$L7_ID is $L7_EVENT\"'\n"
+             "  l7 heartbeat listen --listen :12002 --key-file keys --state /run/l7-beats --history changes.db\n",
+};
+
+/* ---- send ---- */
+
+struct send_conf {
+    struct sender_options o;
+    const char *host;
+    uint16_t port;
+    struct sender_totals totals;
+};
+
+#define AT(field) offsetof(struct send_conf, field)
+static const struct opt send_opts[] = {
+    {"id", 0, OPT_STRING, AT(o.id), "NAME", "the sender's name (the host's name)", NULL, NULL, false},
+    {"interval", 'i', OPT_DURATION, AT(o.interval), "TIME", "from beat to beat", "1s", NULL, false},
+    {"count", 'c', OPT_INT, AT(o.count), "N", "end after so many beats; 0: go on", "0", NULL, false},
+    {"key-file", 0, OPT_STRING, AT(o.key_file), "FILE", "sign with the first key in it", NULL, NULL, false},
+    {"text", 0, OPT_FLAG, AT(o.text), NULL, "send SEQ UNIXTIME as text", NULL, NULL, false},
+    {"verbose", 'v', OPT_FLAG, AT(o.verbose), NULL, "a line a beat", NULL, NULL, false},
+    {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
+#undef AT
+
+static err_t target(int argc, char **argv, const char **host, uint16_t *port)
+{
+    uint64_t n = USUAL_PORT;
+    if (argc > 1 && (!slice_u64(slice_z(argv[1]), &n) || n < 1 || n > UINT16_MAX))
+        return fault(E_USAGE, "'%s' is no port", argv[1]);
+    *host = argc ? argv[0] : USUAL_HOST;
+    *port = (uint16_t)n;
+    return NULL;
+}
+
+static err_t send_fiber(void *arg)
+{
+    struct send_conf *c = arg;
+    struct resolved to;
+    TRY(resolve(slice_z(c->host), c->port, 0, &to, after(10000)));
+    return sender_run(&c->o, &to.v[0], &c->totals);
+}
+
+static int send_run(void *conf, int argc, char **argv)
+{
+    struct send_conf *c = conf;
+    char name[65] = "";
+    if (!c->o.id && gethostname(name, sizeof name - 1) == 0)
+        c->o.id = name;
+    err_t e = target(argc, argv, &c->host, &c->port);
+    if (!e)
+        e = oneshot(send_fiber, c, NULL);
+    if (!e && c->totals.failed && !c->totals.sent)
+        e = fault(E_REFUSED, "%s:%u: no beat could be sent", c->host, c->port);
+    return e ? verb_fail(&heartbeat_send_role, e) : 0;
+}
+
+static const struct opt *const send_tables[] = {send_opts, NULL};
+const struct opt_role heartbeat_send_role = {
+    .tool = "heartbeat",
+    .role = "send",
+    .usage = "HOST [PORT]",
+    .summary = "Send a beat every interval; say goodbye when stopped.",
+    .tables = send_tables,
+    .conf_size = sizeof(struct send_conf),
+    .args_min = 1,
+    .args_max = 2,
+    .run = send_run,
+    .notes = "  l7 heartbeat send monitor.example.org --id db-1 --interval 200ms --key-file key\n"
+             "  l7 heartbeat send 127.0.0.1 --text --count 1\n",
+};
