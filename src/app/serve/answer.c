@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/serve/answer.h"
+
+#include "base/random.h"
+#include "http/range.h"
+#include "rt/loop.h"
+
+enum { LAST_PIECE = 64 << 10, ONE_PIECE = 256 << 10 };
+
+static uint64_t bit(enum http_field_id id, int word)
+{
+    return id >> 6 == (unsigned)word ? UINT64_C(1) << (id & 63) : 0;
+}
+
+/* Most requests carry none of the fields that make an answer conditional: one test says so. */
+static bool is_plain(const struct http_fields *f)
+{
+    static const enum http_field_id ids[] = {F_IF_MATCH, F_IF_NONE_MATCH, F_IF_MODIFIED_SINCE, F_IF_UNMODIFIED_SINCE,
+                                             F_RANGE};
+    uint64_t mask[2] = {0, 0};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        mask[0] |= bit(ids[i], 0);
+        mask[1] |= bit(ids[i], 1);
+    }
+    return !(f->has[0] & mask[0]) && !(f->has[1] & mask[1]);
+}
+
+/* Bytes of the file. One that is written to meanwhile must not pass as whole: before the last piece leaves, it is
+   looked at again, and the exchange is broken off when it is not what its head announced. */
+static err_t send_part(struct exchange *x, struct file *f, uint64_t off, uint64_t len, tick until)
+{
+    if (f->body)
+        return reply_body(x, slice_of(f->body + off, len), until);
+    uint64_t first = len > ONE_PIECE ? len - LAST_PIECE : 0;
+    if (first)
+        TRY(reply_file(x, f->fd, off, first, until));
+    if (file_changed(f))
+        return fault(E_CHANGED, "%s", f->name);
+    return reply_file(x, f->fd, off + first, len - first, until);
+}
+
+static err_t send_whole(struct exchange *x, struct file *f, tick until)
+{
+    TRY(reply_head(x, &f->whole, until));
+    if (x->request.method != M_HEAD)
+        TRY(send_part(x, f, 0, f->size, until));
+    return reply_end(x, until);
+}
+
+/* A 304 carries the fields that a 200 would have had and that matter to caches (RFC 9110 section 15.4.5). */
+static err_t not_modified(struct exchange *x, struct file *f, tick until)
+{
+    struct http_response r = {.status = 304};
+    bool ok = fields_add_id(x->arena, &r.fields, F_ETAG, f->cond.etag) &&
+              fields_add_id(x->arena, &r.fields, F_LAST_MODIFIED, slice_of(f->modified, 29));
+    struct slice control = fields_get(&f->whole.fields, F_CACHE_CONTROL);
+    if (ok && control.p)
+        ok = fields_add_id(x->arena, &r.fields, F_CACHE_CONTROL, control);
+    if (!ok)
+        return E_NO_MEMORY;
+    TRY(reply_head(x, &r, until));
+    return reply_end(x, until);
+}
+
+static err_t unsatisfiable(struct exchange *x, struct file *f, tick until)
+{
+    struct http_fields extra = {0};
+    if (!fields_add_id(x->arena, &extra, F_CONTENT_RANGE,
+                       arena_format(x->arena, "bytes */%llu", (unsigned long long)f->size)))
+        return E_NO_MEMORY;
+    return reply_error_fields(x, 416, S("the file has no such bytes"), &extra, until);
+}
+
+/* The fields of a 206: those of the whole but for the length, and the type when there are several parts. */
+static err_t partial_head(struct exchange *x, struct file *f, struct http_response *r, uint64_t length, bool several)
+{
+    *r = (struct http_response){.status = 206};
+    for (uint16_t i = 0; i < f->whole.fields.n; i++) {
+        const struct http_field *v = &f->whole.fields.v[i];
+        if (v->id == F_CONTENT_LENGTH || (several && v->id == F_CONTENT_TYPE))
+            continue;
+        if (!fields_add(x->arena, &r->fields, v->name, v->value))
+            return E_NO_MEMORY;
+    }
+    struct slice n = arena_format(x->arena, "%llu", (unsigned long long)length);
+    return fields_add_id(x->arena, &r->fields, F_CONTENT_LENGTH, n) ? NULL : E_NO_MEMORY;
+}
+
+static err_t send_one(struct exchange *x, struct file *f, const struct range *g, tick until)
+{
+    struct http_response r;
+    uint64_t length = g->last - g->first + 1;
+    TRY(partial_head(x, f, &r, length, false));
+    struct slice value = arena_format(x->arena, "bytes %llu-%llu/%llu", (unsigned long long)g->first,
+                                      (unsigned long long)g->last, (unsigned long long)f->size);
+    if (!fields_add_id(x->arena, &r.fields, F_CONTENT_RANGE, value))
+        return E_NO_MEMORY;
+    TRY(reply_head(x, &r, until));
+    TRY(send_part(x, f, g->first, length, until));
+    return reply_end(x, until);
+}
+
+/* multipart/byteranges (section 14.6): every part's head is known before, so the length is, too. */
+static err_t send_several(struct exchange *x, struct file *f, const struct range *g, int n, tick until)
+{
+    struct slice *heads = ARENA_ARRAY(x->arena, struct slice, (size_t)n + 1);
+    struct http_response r;
+    uint64_t length = 0;
+    if (!heads)
+        return E_NO_MEMORY;
+    struct slice mark = arena_format(x->arena, "%016llx", (unsigned long long)random_u64());
+    for (int i = 0; i < n; i++) {
+        heads[i] = arena_format(x->arena,
+                                "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                                i ? "\r\n" : "", SLICE_ARG(mark), SLICE_ARG(f->type), (unsigned long long)g[i].first,
+                                (unsigned long long)g[i].last, (unsigned long long)f->size);
+        length += heads[i].n + (g[i].last - g[i].first + 1);
+    }
+    heads[n] = arena_format(x->arena, "\r\n--%.*s--\r\n", SLICE_ARG(mark));
+    length += heads[n].n;
+    TRY(partial_head(x, f, &r, length, true));
+    if (!heads[n].p || !fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE,
+                                      arena_format(x->arena, "multipart/byteranges; boundary=%.*s", SLICE_ARG(mark))))
+        return E_NO_MEMORY;
+    TRY(reply_head(x, &r, until));
+    for (int i = 0; i < n; i++) {
+        TRY(reply_body(x, heads[i], until));
+        TRY(send_part(x, f, g[i].first, g[i].last - g[i].first + 1, until));
+    }
+    TRY(reply_body(x, heads[n], until));
+    return reply_end(x, until);
+}
+
+static err_t conditional(struct exchange *x, struct file *f, tick until)
+{
+    const struct http_fields *q = &x->request.fields;
+    int64_t now_s = wall_now() / TICK_S;
+    switch (cond_check(q, x->request.method, &f->cond, now_s)) {
+    case COND_NOT_MODIFIED:
+        return not_modified(x, f, until);
+    case COND_FAILED:
+        return reply_error(x, 412, S("the file is not what the request expects it to be"), until);
+    case COND_GO_ON:
+        break;
+    }
+    struct range v[RANGE_MAX];
+    int n;
+    if (x->request.method != M_GET || !fields_has(q, F_RANGE) || fields_count(q, F_RANGE) > 1 ||
+        !cond_range_allowed(q, &f->cond, now_s))
+        return send_whole(x, f, until);
+    switch (range_parse(fields_get(q, F_RANGE), f->size, v, &n)) {
+    case RANGE_UNSATISFIABLE:
+        return unsatisfiable(x, f, until);
+    case RANGE_SOME:
+        return n == 1 ? send_one(x, f, v, until) : send_several(x, f, v, n, until);
+    default:
+        return send_whole(x, f, until);
+    }
+}
+
+err_t answer_file(struct exchange *x, struct file *f, tick until)
+{
+    return is_plain(&x->request.fields) ? send_whole(x, f, until) : conditional(x, f, until);
+}
+
+err_t answer_error_page(struct exchange *x, uint16_t status, struct file *f, tick until)
+{
+    struct http_response r = {.status = status};
+    if (!fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE, f->type) ||
+        !fields_add_id(x->arena, &r.fields, F_CONTENT_LENGTH, slice_z(f->length)))
+        return E_NO_MEMORY;
+    TRY(reply_head(x, &r, until));
+    TRY(send_part(x, f, 0, f->size, until));
+    return reply_end(x, until);
+}
+
+err_t answer_redirect(struct exchange *x, uint16_t status, struct slice to, tick until)
+{
+    struct http_response r = {.status = status};
+    struct slice shown = html_escape(x->arena, to);
+    struct slice body = arena_format(x->arena, "<!DOCTYPE html>\n<title>%u</title><p>See <a href=\"%.*s\">%.*s</a>.</p>\n",
+                                     status, SLICE_ARG(shown), SLICE_ARG(shown));
+    if (!fields_add_id(x->arena, &r.fields, F_LOCATION, to) ||
+        !fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE, S("text/html; charset=utf-8")))
+        return E_NO_MEMORY;
+    return reply_whole(x, &r, body, until);
+}

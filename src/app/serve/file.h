@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.h -- files beneath a root, ready to be sent, and the cache of them. Private to app/serve.
+ *
+ * Each worker has a cache of its own, keyed by the request's path as it came, so that a hit decodes nothing. A small
+ * file is kept in memory, a larger one as an open descriptor; both with the header lines of a 200 already written.
+ * What was looked at FILE_FRESH ago is looked at again before it is used: an entry whose file was replaced or changed
+ * is loaded anew. Replacing by rename makes a new file, so what is being sent of the old one stays whole.
+ */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "base/list.h"
+#include "base/table.h"
+#include "http/cond.h"
+#include "http/exchange.h"
+
+enum {
+    FILE_SMALL = 32 << 10,         /* kept in memory up to this size */
+    FILE_MEMORY_MAX = 32 << 20,    /* of all small files of a worker */
+    FILE_ENTRIES_MAX = 2048,       /* of a worker; larger files hold a descriptor each */
+    FILE_KEY_MAX = 1024,           /* longer paths are not kept */
+    FILE_FIELDS = 7,
+};
+#define FILE_FRESH (500 * TICK_MS)
+
+struct file {
+    struct table_link link;
+    struct list used; /* least recently used first */
+    struct slice key; /* the request's path */
+    char *name;       /* beneath the root */
+    unsigned refs;    /* the cache's and those who send it */
+    bool cached;
+    int fd;           /* -1: in memory */
+    char *body;
+    uint64_t size;
+    struct stat st;
+    tick checked;     /* the file system was asked then */
+    struct http_field fields[FILE_FIELDS];
+    struct http_response whole; /* the 200 */
+    struct cond_resource cond;
+    struct slice type;
+    char etag[48], modified[32], length[24];
+    char *lines;      /* of `whole` */
+};
+
+struct files; /* one worker's cache */
+MUST err_t files_new(int root, const char *cache_control, struct files **);
+void files_free(struct files *);
+
+/* From the cache, if it is there and fresh or proves unchanged; NULL otherwise. A reference is the caller's. */
+struct file *file_cached(struct files *, struct slice key);
+/* Open `name` (beneath the root, decoded, NUL-terminated). E_NOT_FOUND (also for what is not a regular file),
+   E_PERMISSION; E_EXISTS when it is a folder. With a key it goes into the cache. */
+MUST err_t file_open(struct files *, const char *name, struct slice key, struct file **);
+void file_unref(struct file *);
+/* Has it been written to since it was opened? For what is being sent from a descriptor. */
+bool file_changed(struct file *);
+/* A folder beneath the root, for listing it. */
+MUST err_t file_open_folder(struct files *, const char *name, int *fd);

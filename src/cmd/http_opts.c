@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/http_opts.h"
+
+#include "base/log.h"
+
+struct placed {
+    struct daemon_conf daemon;
+    struct http_conf http;
+};
+#define AT(field) offsetof(struct placed, http.field)
+
+const struct opt http_opts[] = {
+    {"http", 0, OPT_HEADING, 0, NULL, "Limits and log", NULL, NULL, false},
+    {"max-connections", 0, OPT_INT, AT(max_connections), "N", "in total; 0: as many as descriptors", "0", NULL, false},
+    {"max-connections-per-client", 0, OPT_INT, AT(max_connections_per_client), "N",
+     "0: 256, and none for loopback clients", "0", NULL, false},
+    {"max-header", 0, OPT_SIZE, AT(max_header), "SIZE", "request line and header", "32K", NULL, false},
+    {"max-body", 0, OPT_SIZE, AT(max_body), "SIZE", "request body", "1G", NULL, false},
+    {"header-timeout", 0, OPT_DURATION, AT(header_timeout), "TIME", "for a whole head", "20s", NULL, false},
+    {"body-timeout", 0, OPT_DURATION, AT(body_timeout), "TIME", "without progress of a body", "60s", NULL, false},
+    {"idle-timeout", 0, OPT_DURATION, AT(idle_timeout), "TIME", "between requests", "75s", NULL, false},
+    {"access-log", 0, OPT_STRING, AT(access_log), "FILE", "'-': stderr, 'off': none", "-", NULL, false},
+    {"log-format", 0, OPT_CHOICE, AT(log_format), "combined|json", "of the access log", "combined", NULL, false},
+    {"accept-lf", 0, OPT_FLAG, AT(accept_lf), NULL, "accept lines that end in LF alone", NULL, NULL, false},
+    {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
+
+enum { PER_CLIENT = 256, HEADER_MIN = 256, HEADER_MAX = 1 << 20 };
+
+static err_t check(const struct http_conf *c)
+{
+    if (c->max_header < HEADER_MIN || c->max_header > HEADER_MAX)
+        return fault(E_USAGE, "--max-header must be from %d to %d bytes", HEADER_MIN, HEADER_MAX);
+    if ((int64_t)c->max_connections < 0 || (int64_t)c->max_connections_per_client < 0)
+        return fault(E_USAGE, "a limit of connections cannot be negative");
+    if (c->header_timeout <= 0 || c->body_timeout <= 0 || c->idle_timeout <= 0)
+        return fault(E_USAGE, "a timeout must be longer than nothing");
+    return NULL;
+}
+
+err_t http_opts_apply(const struct http_conf *c, struct server_options *o)
+{
+    TRY(check(c));
+    o->max_connections = c->max_connections;
+    o->max_connections_per_client = c->max_connections_per_client ? c->max_connections_per_client : PER_CLIENT;
+    o->limit_loopback = c->max_connections_per_client != 0;
+    o->max_header = c->max_header;
+    o->max_body = c->max_body ? c->max_body : UINT64_MAX;
+    o->header_timeout = c->header_timeout;
+    o->body_timeout = c->body_timeout;
+    o->idle_timeout = c->idle_timeout;
+    o->accept_lf = c->accept_lf;
+    o->format = c->log_format ? ACCESS_JSON : ACCESS_COMBINED;
+    if (strcmp(c->access_log, "off") != 0)
+        TRY(log_file_open(c->access_log, &o->access_log));
+    return NULL;
+}
