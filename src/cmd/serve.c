@@ -91,8 +91,6 @@ static err_t reload(void *arg)
     return NULL;
 }
 
-extern const struct opt_role serve_role;
-
 static err_t serve(struct serve_conf *c)
 {
     struct server_options o = {.serial = c->serial};

@@ -110,10 +110,10 @@ static err_t send_several(struct exchange *x, struct file *f, const struct range
         return E_NO_MEMORY;
     struct slice mark = arena_format(x->arena, "%016llx", (unsigned long long)random_u64());
     for (int i = 0; i < n; i++) {
-        heads[i] = arena_format(x->arena,
-                                "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n",
-                                i ? "\r\n" : "", SLICE_ARG(mark), SLICE_ARG(f->type), (unsigned long long)g[i].first,
-                                (unsigned long long)g[i].last, (unsigned long long)f->size);
+        heads[i] =
+            arena_format(x->arena, "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                         i ? "\r\n" : "", SLICE_ARG(mark), SLICE_ARG(f->type), (unsigned long long)g[i].first,
+                         (unsigned long long)g[i].last, (unsigned long long)f->size);
         length += heads[i].n + (g[i].last - g[i].first + 1);
     }
     heads[n] = arena_format(x->arena, "\r\n--%.*s--\r\n", SLICE_ARG(mark));
@@ -178,8 +178,9 @@ err_t answer_redirect(struct exchange *x, uint16_t status, struct slice to, tick
 {
     struct http_response r = {.status = status};
     struct slice shown = html_escape(x->arena, to);
-    struct slice body = arena_format(x->arena, "<!DOCTYPE html>\n<title>%u</title><p>See <a href=\"%.*s\">%.*s</a>.</p>\n",
-                                     status, SLICE_ARG(shown), SLICE_ARG(shown));
+    struct slice body =
+        arena_format(x->arena, "<!DOCTYPE html>\n<title>%u</title><p>See <a href=\"%.*s\">%.*s</a>.</p>\n", status,
+                     SLICE_ARG(shown), SLICE_ARG(shown));
     if (!fields_add_id(x->arena, &r.fields, F_LOCATION, to) ||
         !fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE, S("text/html; charset=utf-8")))
         return E_NO_MEMORY;

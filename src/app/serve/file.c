@@ -90,7 +90,7 @@ struct opening {
 static err_t open_beneath(void *arg)
 {
     struct opening *o = arg;
-    struct open_how how = {.flags = (uint64_t)o->flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+    struct open_how how = {.flags = (unsigned)(o->flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (o->now ? RESOLVE_CACHED : 0u)};
     do
         o->fd = (int)syscall(SYS_openat2, o->files->root, *o->name ? o->name : ".", &how, sizeof how);

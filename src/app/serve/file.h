@@ -17,10 +17,10 @@
 #include "http/exchange.h"
 
 enum {
-    FILE_SMALL = 32 << 10,         /* kept in memory up to this size */
-    FILE_MEMORY_MAX = 32 << 20,    /* of all small files of a worker */
-    FILE_ENTRIES_MAX = 2048,       /* of a worker; larger files hold a descriptor each */
-    FILE_KEY_MAX = 1024,           /* longer paths are not kept */
+    FILE_SMALL = 32 << 10,      /* kept in memory up to this size */
+    FILE_MEMORY_MAX = 32 << 20, /* of all small files of a worker */
+    FILE_ENTRIES_MAX = 2048,    /* of a worker; larger files hold a descriptor each */
+    FILE_KEY_MAX = 1024,        /* longer paths are not kept */
     FILE_FIELDS = 7,
 };
 #define FILE_FRESH (500 * TICK_MS)
@@ -32,17 +32,17 @@ struct file {
     char *name;       /* beneath the root */
     unsigned refs;    /* the cache's and those who send it */
     bool cached;
-    int fd;           /* -1: in memory */
+    int fd; /* -1: in memory */
     char *body;
     uint64_t size;
     struct stat st;
-    tick checked;     /* the file system was asked then */
+    tick checked; /* the file system was asked then */
     struct http_field fields[FILE_FIELDS];
     struct http_response whole; /* the 200 */
     struct cond_resource cond;
     struct slice type;
     char etag[48], modified[32], length[24];
-    char *lines;      /* of `whole` */
+    char *lines; /* of `whole` */
 };
 
 struct files; /* one worker's cache */

@@ -107,7 +107,8 @@ static err_t add_row(struct arena *scratch, struct buf *b, const struct name *f)
     strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
     TRY(buf_add(b, S("<tr><td><a href=\"./")));
     TRY(text_percent_add(b, slice_z(f->text), ""));
-    return buf_format(b, "%s\">%.*s%s</a></td><td>%s</td><td>%s</td></tr>\n", slash, SLICE_ARG(shown), slash, size, when);
+    return buf_format(b, "%s\">%.*s%s</a></td><td>%s</td><td>%s</td></tr>\n", slash, SLICE_ARG(shown), slash, size,
+                      when);
 }
 
 static err_t page(struct exchange *x, const struct listing *l, struct buf *b)

@@ -80,7 +80,8 @@ static err_t add_slash(struct exchange *x, tick until)
     struct slice path = t->path;
     while (path.n > 1 && path.p[1] == '/')
         path = slice_from(path, 1); /* "//x/" would be another host */
-    struct slice to = arena_format(x->arena, "%.*s/%s%.*s", SLICE_ARG(path), t->has_query ? "?" : "", SLICE_ARG(t->query));
+    struct slice to =
+        arena_format(x->arena, "%.*s/%s%.*s", SLICE_ARG(path), t->has_query ? "?" : "", SLICE_ARG(t->query));
     return answer_redirect(x, 301, to, until);
 }
 
@@ -150,7 +151,8 @@ static err_t serve_path(const struct serve *s, struct exchange *x, tick until)
         return fault(E_BAD_REQUEST, "this path cannot name a file");
     name[n] = 0;
     err_t e = serve_name(s, x, name, n, until);
-    if (e == E_NOT_FOUND && x->status == 0 && s->o.spa && !slice_has(slice_from(path, path.n > 8 ? path.n - 8 : 0), '.'))
+    if (e == E_NOT_FOUND && x->status == 0 && s->o.spa &&
+        !slice_has(slice_from(path, path.n > 8 ? path.n - 8 : 0), '.'))
         return serve_spa(s, x, until);
     return e;
 }

@@ -15,20 +15,20 @@ struct serve_list {
 };
 
 struct serve_options {
-    const char *root;               /* folder */
-    struct serve_list index;        /* names of index files, in order of preference */
-    struct serve_list respond;      /* "/path=body" */
-    struct serve_list redirect;     /* "/path=target" */
-    struct serve_list error_pages;  /* "404=/path", also "5xx=/path" */
-    const char *spa;                /* the file that answers for paths that do not exist, or NULL */
-    const char *cache_control;      /* sent with every file, or NULL */
-    bool listing;                   /* list folders without an index file */
-    bool dotfiles;                  /* serve names that begin with a dot */
+    const char *root;              /* folder */
+    struct serve_list index;       /* names of index files, in order of preference */
+    struct serve_list respond;     /* "/path=body" */
+    struct serve_list redirect;    /* "/path=target" */
+    struct serve_list error_pages; /* "404=/path", also "5xx=/path" */
+    const char *spa;               /* the file that answers for paths that do not exist, or NULL */
+    const char *cache_control;     /* sent with every file, or NULL */
+    bool listing;                  /* list folders without an index file */
+    bool dotfiles;                 /* serve names that begin with a dot */
     int workers;
 };
 
 struct serve;
 MUST err_t serve_new(const struct serve_options *, struct serve **); /* E_NOT_FOUND, E_PERMISSION, E_USAGE */
 void serve_free(struct serve *);
-handler_fn serve_handler;      /* conf is a struct serve */
+handler_fn serve_handler;       /* conf is a struct serve */
 error_page_fn serve_error_page; /* likewise */
