@@ -86,7 +86,10 @@ int64_t histogram_quantile(const struct histogram *h, double q)
 uint64_t histogram_between(const struct histogram *h, int64_t from, int64_t below)
 {
     uint64_t n = 0;
-    for (size_t b = bucket_of(from); b < BUCKETS && bucket_low(b) < below; b++)
+    size_t first = bucket_of(from);
+    if (bucket_low(first) < from) /* begins before: it belongs to the range below */
+        first++;
+    for (size_t b = first; b < BUCKETS && bucket_low(b) < below; b++)
         n += h->counts[b];
     return n;
 }

@@ -154,6 +154,7 @@ static int run(void *arg, int argc, char **argv)
     struct conf *c = arg;
     struct reflect_conf r;
     (void)argc, (void)argv;
+    c->daemon.role = &ping_listen_role; /* whatever fails, daemon_end says whose it was */
     err_t e = prepare(c, &r);
     if (!e)
         e = daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .arg = c});

@@ -41,6 +41,10 @@ static void quantiles_agree_with_sorting(void **state)
     assert_true(fabs(h.mean - sum / N) < 1e-6 * h.mean);
     assert_true(fabs(histogram_stddev(&h) - sqrt(squares / N)) < 1e-6 * h.mean);
     assert_int_equal(histogram_between(&h, 0, INT64_MAX), N);
+    uint64_t pieces = 0;
+    for (int64_t from = 0; from < h.max + 777; from += 777)
+        pieces += histogram_between(&h, from, from + 777);
+    assert_int_equal(pieces, N);
     histogram_done(&h);
 }
 

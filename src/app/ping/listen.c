@@ -17,9 +17,10 @@
 
 enum {
     BATCH = 64,
-    ROOM = 65536 + 320, /* the largest datagram; not a power of two, or all buffers would share few cache sets */
-    LOW_PORTS = 1024,   /* services live below; chargen and its like answer everything */
-    HASHED = 64,        /* bytes of a payload that the loop check looks at */
+    ROOM = 65536 + 320,     /* the largest datagram; not a power of two, or all buffers would share few cache sets */
+    LOW_PORTS = 1024,       /* services live below; chargen and its like answer everything */
+    RECEIVE_ROOM = 4 << 20, /* bytes that may wait while a worker is not scheduled */
+    HASHED = 64,            /* bytes of a payload that the loop check looks at */
 };
 static const tick SESSION_MEMORY = 900 * TICK_S; /* REFWAIT of RFC 5357 section 4.2 */
 static const tick LOOP_MEMORY = 10 * TICK_S;
@@ -219,11 +220,10 @@ static void receiver(void *arg)
     for (;;) {
         struct datagram *d;
         unsigned got = 0, n = 0;
-        tick before = delays_next(&p->delays);
         err_t e = udp_recv(p->socket.fd, p->batch, &d, &got, TICK_NEVER);
         if (e == E_CANCELED)
             return;
-        tick at = now();
+        tick at = now(), before = delays_next(&p->delays);
         for (unsigned i = 0; !e && i < got; i++)
             n += answer(p, &d[i], at, &p->replies[n]);
         send_batch(p, p->batch, p->replies, n);
@@ -250,8 +250,9 @@ static err_t place_open(struct place *p)
     enum udp_flags want = 0, granted;
     bool any = s->local.sa.sa_family == AF_INET ? s->local.v4.sin_addr.s_addr == INADDR_ANY
                                                 : IN6_IS_ADDR_UNSPECIFIED(&s->local.v6.sin6_addr);
-    int ttl = STAMP_TTL;
+    int ttl = STAMP_TTL, room = RECEIVE_ROOM;
     waitq_init(&p->news);
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* the system may grant less */
     if (any || s->stamp) /* bound to one address, echo needs to know nothing more about a datagram */
         want |= UDP_INFO;
     if (s->stamp) {
