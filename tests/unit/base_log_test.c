@@ -133,10 +133,10 @@ static void full_ring_drops_and_counts(void **state)
     snprintf(fd_path, sizeof fd_path, "/dev/fd/%d", ends[1]);
     struct log_file *f;
     assert_ok(log_file_open(fd_path, &f));
+    int old = stderr_to(path);
     assert_ok(log_start());
     for (int i = 0; i < 1000; i++) /* 1 MB, beyond pipe and ring */
         log_file_write(f, slice_of(line, sizeof line));
-    int old = stderr_to(path);
     char sink[4096];
     size_t got = 0;
     while (got < 100 * sizeof line) {

@@ -449,7 +449,8 @@ static err_t adopt_all(struct senders *t, tick now)
 
 err_t senders_open(struct senders *t, const struct senders_conf *conf, const char *state, tick now, int64_t wall)
 {
-    *t = (struct senders){.conf = *conf};
+    memset(t, 0, sizeof *t); /* far too large for a temporary */
+    t->conf = *conf;
     TRY(store_open(&t->store, state, sizeof(struct sender), wall));
     t->seed = t->store.seed;
     pthread_mutex_init(&t->grow, NULL);
