@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cmd/metrics.h"
 #include "cmd/notify.h"
 #include "cmd/verb.h"
 
@@ -22,6 +23,7 @@ const struct opt daemon_opts[] = {
     {"workers", 0, OPT_INT, AT(workers), "N", "threads; 0 is one a core", "0", NULL, false},
     {"user", 0, OPT_STRING, AT(user), "NAME", "become this user once the ports are bound", NULL, NULL, false},
     {"drain", 0, OPT_DURATION, AT(drain), "TIME", "how long SIGTERM leaves to work in progress", "30s", NULL, false},
+    {"metrics", 0, OPT_STRING, AT(metrics), "ADDR:PORT", "serve OpenMetrics there, at /metrics", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
 
 enum { WORKERS_MAX = 1024, PASSED_FIRST = 3 }; /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
@@ -123,6 +125,7 @@ static err_t become(const char *name)
 struct running {
     struct daemon_conf *conf;
     const struct worker_hooks *hooks;
+    struct metrics metrics;
     pthread_mutex_t lock;
     char why[256]; /* the first failed start's detail, which would die with its fiber */
 };
@@ -136,7 +139,9 @@ static err_t on_start(void *arg, int index)
 {
     struct running *r = arg;
     fault_clear();
-    err_t e = r->hooks->start(r->hooks->arg, index);
+    err_t e = metrics_start(&r->metrics, index);
+    if (!e)
+        e = r->hooks->start(r->hooks->arg, index);
     pthread_mutex_lock(&r->lock);
     if (e && !*r->why)
         snprintf(r->why, sizeof r->why, "%s", fault_detail());
@@ -149,6 +154,7 @@ static void on_drain(void *arg, int index)
     struct running *r = arg;
     if (index == 0)
         notify("STOPPING=1");
+    metrics_drain(&r->metrics);
     if (r->hooks->drain)
         r->hooks->drain(r->hooks->arg, index);
 }
@@ -171,31 +177,36 @@ static err_t on_reload(void *arg)
     return e;
 }
 
+static void tell_address(const struct daemon_conf *c, const struct addr *a, const char *label)
+{
+    char address[ADDR_TEXT], line[ADDR_TEXT + 64];
+    snprintf(line, sizeof line, "listening on %s%s%s%s", addr_text(a, address), label ? " (" : "", label ? label : "",
+             label ? ")" : "");
+    tell(c, LOG_INFO, line);
+}
+
 static void on_ready(void *arg)
 {
     struct running *r = arg;
     struct daemon_conf *c = r->conf;
-    char address[ADDR_TEXT], line[ADDR_TEXT + 64];
-    for (int i = 0; i < c->point_count; i++) {
-        const struct daemon_point *p = &c->points[i];
-        snprintf(line, sizeof line, "listening on %s%s%s%s", addr_text(&p->at.addr, address), p->label ? " (" : "",
-                 p->label ? p->label : "", p->label ? ")" : "");
-        tell(c, LOG_INFO, line);
-    }
+    for (int i = 0; i < c->point_count; i++)
+        tell_address(c, &c->points[i].at.addr, c->points[i].label);
+    if (r->metrics.server)
+        tell_address(c, &r->metrics.point.addr, "metrics");
     if (r->hooks->ready)
         r->hooks->ready(r->hooks->arg);
     notify("READY=1");
 }
 
-err_t daemon_run(struct daemon_conf *c, const struct worker_hooks *hooks)
+static err_t run_workers(struct running *r)
 {
-    struct running r = {.conf = c, .hooks = hooks, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct daemon_conf *c = r->conf;
     struct worker_hooks mine = {.count = daemon_workers(c),
                                 .start = on_start,
                                 .drain = on_drain,
                                 .reload = on_reload,
                                 .ready = on_ready,
-                                .arg = &r,
+                                .arg = r,
                                 .drain_ms = c->drain / TICK_MS};
     if (c->user)
         TRY(become(c->user));
@@ -203,7 +214,17 @@ err_t daemon_run(struct daemon_conf *c, const struct worker_hooks *hooks)
         return fault(err_errno(errno), "giving up new privileges");
     TRY(log_start());
     err_t e = worker_run(&mine);
-    return e ? fault(e, "%s", r.why) : NULL;
+    return e ? fault(e, "%s", r->why) : NULL;
+}
+
+err_t daemon_run(struct daemon_conf *c, const struct worker_hooks *hooks)
+{
+    struct running r = {.conf = c, .hooks = hooks, .lock = PTHREAD_MUTEX_INITIALIZER};
+    err_t e = metrics_open(&r.metrics, c->metrics, daemon_workers(c));
+    if (!e)
+        e = run_workers(&r);
+    metrics_close(&r.metrics);
+    return e;
 }
 
 int daemon_end(struct daemon_conf *c, err_t e)

@@ -10,7 +10,7 @@
  *
  * A start hook opens its listeners with listen_fd(&c->daemon.points[i].at, index). daemon_run prints the addresses
  * ("l7 echo listen: listening on 127.0.0.1:12000"), drops privileges before the first byte is read, and tells systemd
- * about readiness, reload and stop.
+ * about readiness, reload and stop. The metrics have a point of their own, which the tool never sees.
  */
 #pragma once
 
@@ -29,7 +29,8 @@ struct daemon_conf {
     struct opt_list listen;
     int64_t workers; /* 0: one a core */
     const char *user;
-    int64_t drain; /* ns */
+    int64_t drain;       /* ns */
+    const char *metrics; /* ADDR:PORT or NULL */
     /* -- filled in by daemon_bind -- */
     const struct opt_role *role;
     struct daemon_point points[DAEMON_POINTS_MAX];

@@ -117,6 +117,23 @@ class Daemon(harness.TestCase):
             self.assertEqual(harness.dialogue(p.port, b'bye'), b'Welcome\nBYE')
             self.assertEqual(p.stop(), 0)
 
+    def test_metrics(self):
+        s = self.start([*self.LISTEN, '--metrics', '127.0.0.1:0'])
+        harness.dialogue(s.port, b'bye')
+        port = s.addr('metrics')[1]
+        self.assertNotEqual(port, s.port)
+        got = harness.dialogue(port, b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n').decode()
+        head, body = got.split('\r\n\r\n', 1)
+        self.assertIn('HTTP/1.1 200 ', head)
+        self.assertIn('application/openmetrics-text; version=1.0.0', head)
+        self.assertIn('l7_connections_accepted_total', body)
+        self.assertTrue(body.endswith('# EOF\n'), body)
+        got = harness.dialogue(port, b'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+        self.assertIn(b' 404 ', got.split(b'\r\n')[0])
+        got = harness.dialogue(port, b'POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+        self.assertIn(b' 405 ', got.split(b'\r\n')[0])
+        self.assertEqual(s.stop(), 0)
+
     def test_fibers_are_listed(self):
         s = self.start(self.LISTEN)
         with harness.Conn(s.port) as c:
