@@ -21,7 +21,8 @@ struct trace_sink; /* where lines go: stderr or a file; shared by the connection
 
 MUST err_t trace_open(const char *path, bool secrets, struct trace_sink **); /* NULL or "": stderr */
 void trace_close(struct trace_sink *);
-void trace_note(struct trace_sink *, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* "-- " line; NULL sink: nothing */
+void trace_note(struct trace_sink *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* "-- " line; NULL sink: nothing */
 /* One decoded line for a frame or datagram: who is 'C' or 'S'. NULL sink: nothing. */
 void trace_line(struct trace_sink *, char who, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
