@@ -248,15 +248,17 @@ static void welcome(struct server_loop *l, int fd, const struct addr *peer, cons
     }
 }
 
-/* Out of descriptors or memory: make room, or wait until somebody leaves. */
-static err_t make_room(struct server_loop *l, err_t e)
+/* Out of descriptors or memory: make room, or wait until somebody leaves. Other errors are those of a connection that
+   broke while it stood in line (accept(2)); none of them may end the accepting. */
+static err_t recover(struct server_loop *l, err_t e)
 {
     static _Thread_local tick warned;
+    bool full = e == E_NO_FDS || e == E_NO_MEMORY;
     if (now() - warned > 10 * TICK_S || !warned) {
         warned = now();
-        log_line(LOG_WARN, "cannot accept: %s; closing idle connections", e->text);
+        log_line(LOG_WARN, "cannot accept: %s%s", e->text, full ? "; closing idle connections" : "");
     }
-    return evict(l) ? fiber_yield() : fiber_sleep(after(RETRY_MS));
+    return full && evict(l) ? fiber_yield() : fiber_sleep(after(RETRY_MS));
 }
 
 struct acceptor {
@@ -273,22 +275,18 @@ static err_t accept_next(struct acceptor *a)
     while (l->server->o.serial && l->open)
         TRY(waitq_wait(&l->turn, TICK_NEVER));
     err_t e = io_accept(a->fd, &fd, &peer, TICK_NEVER);
-    if (!e)
-        welcome(l, fd, &peer, a->point);
-    else if (e == E_NO_FDS || e == E_NO_MEMORY)
-        return make_room(l, e);
-    return e;
+    if (e)
+        return e == E_CANCELED ? e : recover(l, e);
+    welcome(l, fd, &peer, a->point);
+    return NULL;
 }
 
 static void accept_fiber(void *arg)
 {
     struct acceptor a = *(struct acceptor *)arg;
     free(arg);
-    err_t e = NULL;
-    while (!e)
-        e = accept_next(&a);
-    if (e != E_CANCELED)
-        log_line(LOG_ERROR, "accepting stopped: %s", e->text);
+    while (!accept_next(&a))
+        continue;
     /* Draining: who stands in line already is still served, and nobody else gets in. */
     struct addr peer;
     for (int fd; !io_accept_now(a.fd, &fd, &peer);)

@@ -13,7 +13,7 @@ static void timer_fired(struct timer *t)
 {
     struct parked *p = LIST_ENTRY(t, struct parked, timer);
     if (list_linked(&p->link))
-        wake(p, PARK_TIMEOUT);
+        wake(p, p->until ? PARK_TIMEOUT : PARK_READY);
 }
 
 /* Was something there already when it was parked? Then it is woken next turn, never from within park_enter. */
