@@ -10,6 +10,7 @@ enum {
     WARM = 8,          /* beats before the unit is chosen */
     UNIT_MIN = 10,     /* 1 us: below it nothing is worth telling apart */
     UNIT_MAX = 40,
+    RUN_TABLE = 256,
 };
 /* What is assumed before anything is seen: half a loss in ten beats, then every fourth run goes on; delays
    beyond the bulk fall with the square. Pseudo-counts this small are outweighed by a few observations. */
@@ -22,7 +23,8 @@ enum {
    itself where mistakes would be NEAR times as frequent as asked for, and corrects the rate by what it finds. */
 #define NEAR              16.0
 #define NEAR_WEIGHT       4.0
-#define TAIL_HAZARD_LEAST 0.02 /* no extrapolation steeper than this an octave: nature is not that kind */
+#define RUN_LEAST         1e-12 /* rarer runs are left out */
+#define TAIL_HAZARD_LEAST 0.02  /* no extrapolation steeper than this an octave: nature is not that kind */
 #define TAIL_HAZARD_MOST  0.5
 #define MEMORY_TARGETS    16.0 /* remember so many mean times between mistakes, then halve the counts */
 #define MEMORY_LEAST      (1 << 16)
@@ -205,7 +207,7 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
     double memory = fmax(MEMORY_LEAST, fmin(MEMORY_TARGETS / (rate * d->period), 1 << 27));
     if (d->beats > memory)
         forget_half(d, arrival);
-    if (--d->solve_in == 0)
+    if (rate > 0 && --d->solve_in == 0)
         detector_solve(d, rate);
 }
 
@@ -215,6 +217,8 @@ struct survival {
     double late_slope; /* d ln S / d ln x past the last edge */
     double run_slope;  /* ln of the hazard a step past the last edge */
     double edge[DETECTOR_LATE];
+    float run[RUN_TABLE]; /* P(jump >= m), for the jumps that matter */
+    int run_n;
 };
 
 /* The hazard after `tried` with `survived` of them going on, drawn towards the prior where data is thin. */
@@ -286,11 +290,16 @@ static double runs_ln(const struct survival *s, int m)
     return s->runs[i] + f * (s->runs[i + 1] - s->runs[i]);
 }
 
+static double run_at(const struct survival *s, int m)
+{
+    return m < s->run_n ? (double)s->run[m] : m < RUN_TABLE ? 0 : exp(runs_ln(s, m));
+}
+
 static double mistakes(const struct survival *s, double period, double allow)
 {
     double sum = 0, q = 1, mean = 0;
-    for (int m = 1; m <= DETECTOR_JUMP_MAX; m++) {
-        double next = exp(runs_ln(s, m + 1)), x = allow - m * period;
+    for (int m = 1; m <= DETECTOR_JUMP_MAX && q > RUN_LEAST; m++) {
+        double next = run_at(s, m + 1), x = allow - m * period;
         mean += q;
         if (x < 2 * s->edge[0]) {
             sum += q; /* every longer jump is later than the deadline as well */
@@ -298,8 +307,6 @@ static double mistakes(const struct survival *s, double period, double allow)
         }
         sum += (q - next) * exp(late_ln(s, x));
         q = next;
-        if (q < 1e-15)
-            break;
     }
     return sum / (period * mean);
 }
@@ -308,6 +315,9 @@ static void survive(const struct detector *d, struct survival *s)
 {
     survive_late(d, s);
     survive_runs(d, s);
+    for (s->run_n = 0; s->run_n < RUN_TABLE; s->run_n++)
+        if ((s->run[s->run_n] = (float)exp(runs_ln(s, s->run_n))) < (float)RUN_LEAST)
+            break;
 }
 
 double detector_rate(const struct detector *d, double allow)
@@ -324,7 +334,7 @@ static double solve_for(const struct detector *d, const struct survival *s, doub
         low = high;
         high *= 2;
     }
-    for (double exact = fmax(s->edge[LATE_NEGATIVE] / 16, d->period / 4096); high - low > exact;) {
+    for (double exact = fmax(s->edge[LATE_NEGATIVE] / 4, d->period / 1024); high - low > exact;) {
         double middle = (low + high) / 2;
         *(mistakes(s, d->period, middle) > rate ? &low : &high) = middle;
     }
@@ -333,7 +343,7 @@ static double solve_for(const struct detector *d, const struct survival *s, doub
 
 void detector_solve(struct detector *d, double rate)
 {
-    uint32_t wait = d->beats / 16 + 1;
+    uint32_t wait = d->beats / 8 + 4;
     d->solve_in = (uint16_t)(wait > 1024 ? 1024 : wait);
     if (d->period <= 0)
         return;
