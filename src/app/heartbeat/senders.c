@@ -7,7 +7,7 @@
 #include "app/heartbeat/sender_record.h"
 #include "base/check.h"
 
-enum { INDEX_FIRST = 64, NEAR_SHIFT = 21, FAR_SHIFT = 31, RECHECK_BEATS = 4 };
+enum { INDEX_FIRST = 64, NEAR_SHIFT = 21, FAR_SHIFT = 31, RECHECK_BEATS = 4, ENTRY_SLOT_BITS = 23 };
 
 /* ---- Slots: the k-th of shard s is k * SENDERS_SHARDS + s, so a slot tells its shard ---- */
 
@@ -54,12 +54,24 @@ static int shard_of(uint64_t hash)
 }
 _Static_assert(SENDERS_SHARDS == 16, "the shard is the top four bits of the hash");
 
+/* An entry is slot + 1 with nine bits of the hash above it: a record, which is far away, is looked at only when they
+   fit. */
+static uint32_t entry_of(uint64_t hash, uint32_t slot)
+{
+    return (uint32_t)(hash >> 48 & 0x1ff) << ENTRY_SLOT_BITS | (slot + 1);
+}
+static uint32_t entry_slot(uint32_t entry)
+{
+    return (entry & ((1u << ENTRY_SLOT_BITS) - 1)) - 1;
+}
+_Static_assert(STORE_CHUNK *STORE_CHUNKS_MAX < 1 << ENTRY_SLOT_BITS, "a slot fits its bits");
+
 static void index_put(struct senders_shard *s, uint64_t hash, uint32_t slot)
 {
     uint32_t i = (uint32_t)hash & (s->size - 1);
     while (s->index[i])
         i = (i + 1) & (s->size - 1);
-    s->index[i] = slot + 1;
+    s->index[i] = entry_of(hash, slot);
 }
 
 static bool index_room(struct senders *t, struct senders_shard *s)
@@ -74,8 +86,8 @@ static bool index_room(struct senders *t, struct senders_shard *s)
     for (uint32_t i = 0; i < n; i++)
         if (old[i]) {
             struct sender_name name;
-            sender_name(at(t, old[i] - 1), &name);
-            index_put(s, hash_of(t, &name), old[i] - 1);
+            sender_name(at(t, entry_slot(old[i])), &name);
+            index_put(s, hash_of(t, &name), entry_slot(old[i]));
         }
     free(old);
     return true;
@@ -84,11 +96,13 @@ static bool index_room(struct senders *t, struct senders_shard *s)
 static struct sender *find(const struct senders *t, const struct senders_shard *s, uint64_t hash,
                            const struct sender_name *n, uint32_t *place)
 {
-    for (uint32_t i = (uint32_t)hash & (s->size - 1); s->size && s->index[i]; i = (i + 1) & (s->size - 1))
-        if (sender_is(at(t, s->index[i] - 1), n)) {
+    for (uint32_t i = (uint32_t)hash & (s->size - 1); s->size && s->index[i]; i = (i + 1) & (s->size - 1)) {
+        uint32_t slot = entry_slot(s->index[i]);
+        if (s->index[i] == entry_of(hash, slot) && sender_is(at(t, slot), n)) {
             *place = i;
-            return at(t, s->index[i] - 1);
+            return at(t, slot);
         }
+    }
     return NULL;
 }
 
@@ -98,7 +112,7 @@ static void index_remove(struct senders *t, struct senders_shard *s, uint32_t i)
     uint32_t mask = s->size - 1;
     for (uint32_t j = (i + 1) & mask; s->index[j]; j = (j + 1) & mask) {
         struct sender_name name;
-        sender_name(at(t, s->index[j] - 1), &name);
+        sender_name(at(t, entry_slot(s->index[j])), &name);
         uint32_t home = (uint32_t)hash_of(t, &name) & mask;
         if (((j - home) & mask) < ((j - i) & mask))
             continue;
@@ -358,7 +372,7 @@ enum senders_verdict senders_beat(struct senders *t, const struct beat *b, const
         return SENDERS_STALE;
     }
     if (r) {
-        slot = s->index[place] - 1;
+        slot = entry_slot(s->index[place]);
         r->busy = true;
         v = known_beat(t, s, r, b, when);
     } else if ((r = add(t, shard, hash, &n, when, &slot))) {
