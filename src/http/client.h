@@ -25,6 +25,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "http/body.h"
 #include "http/message.h"
 #include "net/dial.h"
 #include "net/tls.h"
@@ -51,7 +52,7 @@ struct client {
     int64_t idle_ms;          /* how long a connection may wait for its next request; 0: 60 s */
     size_t head_max;          /* bytes of a response head; 0: CLIENT_HEAD_MAX */
     unsigned idle_max;        /* parked connections, the oldest goes first; 0: CLIENT_IDLE_MAX */
-    bool lenient;             /* bare LF lines, no status line reason: what the textbooks' servers send */
+    bool lenient;             /* read what the textbooks' servers send: bare LF, no length, HTTP/0.9 */
 
     /* -- private -- */
     struct list idle; /* parked HTTP/1 connections, the latest used first */
@@ -102,7 +103,6 @@ struct client_times { /* of the attempt that succeeded; 0 = did not happen (a pa
     tick start, resolved, connected, secured, sent, first_byte, done;
 };
 
-struct client_conn;
 struct call;
 struct call_ops {
     err_t (*read)(struct call *, void *, size_t cap, size_t *got, tick until);
@@ -127,12 +127,18 @@ struct call {
     struct client *client;
     const struct client_request *request;
     const struct call_ops *ops;
-    struct client_conn *conn;
+    struct stream *stream; /* HTTP/1: the connection, while the call has it */
+    struct buf in;         /* the head and what came with it */
+    struct slice early;    /* of `in`: body bytes not yet read */
+    struct body_framing framing;
+    struct chunked chunked;
+    struct buf raw_trailers;
     struct arena arena;
     struct scope uploads;
+    struct waitq proceed; /* the upload waits here for 100 (Continue) */
     err_t upload_error;
-    bool uploading, answered;
-    void *state; /* of the version's own */
+    bool uploading, may_proceed, answered, keep;
+    struct h2_stream *h2;
 };
 
 MUST err_t client_open(struct client *, const struct client_request *, struct call *, tick until);
@@ -141,8 +147,4 @@ void call_close(struct call *); /* parks the connection when the message is whol
 /* After 2xx to CONNECT, or 101: the connection's stream becomes the caller's, with what was read past the head
    (valid until call_close). E_UNSUPPORTED over HTTP/2. */
 MUST err_t call_detach(struct call *, struct stream **, struct slice *early);
-/* Splice-style shortcut for bodies of known length over plain TCP: the descriptor that the rest of the body comes
-   from, or -1 when the bytes need handling. What was read from it is accounted with call_took. */
-int call_raw_fd(const struct call *);
-void call_took(struct call *, uint64_t n);
 bool call_tls_info(const struct call *, struct tls_info *);
