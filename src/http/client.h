@@ -52,7 +52,8 @@ struct client {
     int64_t idle_ms;          /* how long a connection may wait for its next request; 0: 60 s */
     size_t head_max;          /* bytes of a response head; 0: CLIENT_HEAD_MAX */
     unsigned idle_max;        /* parked connections, the oldest goes first; 0: CLIENT_IDLE_MAX */
-    bool lenient;             /* read what the textbooks' servers send: bare LF, no length, HTTP/0.9 */
+    bool lenient;             /* heads as the textbooks' servers send them: bare LF, missing phrase, obs-fold */
+    bool headless;            /* accept an answer without any head (HTTP/0.9) */
 
     /* -- private -- */
     struct list idle; /* parked HTTP/1 connections, the latest used first */
@@ -128,8 +129,10 @@ struct call {
     const struct client_request *request;
     const struct call_ops *ops;
     struct stream *stream; /* HTTP/1: the connection, while the call has it */
-    struct buf in;         /* the head and what came with it */
+    struct slice key;      /* which other requests may use the connection */
+    struct buf out, in;    /* the request's head; the response's head and what came with it */
     struct slice early;    /* of `in`: body bytes not yet read */
+    enum http_method method;
     struct body_framing framing;
     struct chunked chunked;
     struct buf raw_trailers;
@@ -137,7 +140,8 @@ struct call {
     struct scope uploads;
     struct waitq proceed; /* the upload waits here for 100 (Continue) */
     err_t upload_error;
-    bool uploading, may_proceed, answered, keep;
+    tick until; /* of the upload */
+    bool open, uploading, may_proceed, answered, keep;
     struct h2_stream *h2;
 };
 
