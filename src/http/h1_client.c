@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "http/client_impl.h"
 #include "http/fields.h"
 #include "http/h1_parse.h"
@@ -166,8 +167,8 @@ static void upload(void *arg)
         e = send_body(call);
     if (e)
         call->keep = false;
-    if (call->upload_error)
-        (void)stream_finish(call->stream, after(0)); /* the server will end what the reader waits for */
+    if (call->upload_error && !stream_finish(call->stream, after(0)))
+        call->keep = false; /* the server will end what the reader waits for */
     call->times.sent = clock_now();
     call->uploading = e != NULL;
 }
