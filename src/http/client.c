@@ -8,27 +8,40 @@
 
 void client_init(struct client *c)
 {
-    list_init(&c->idle);
     list_init(&c->h2);
 }
 
 void client_done(struct client *c)
 {
-    client_idle_close(c);
+    if (c->own_pool)
+        pool_free(c->pool);
+    c->pool = NULL;
     tls_unref(c->tls);
     c->tls = NULL;
 }
 
 /* ---- Opening ---- */
 
+static err_t pool_of(struct client *c, struct pool **out)
+{
+    static const struct pool_options options = {.idle_ms = 60000, .idle_per_origin = 16, .idle_total = 64};
+    if (!c->pool) {
+        TRY(pool_new(&options, &c->pool));
+        c->own_pool = true;
+    }
+    *out = c->pool;
+    return NULL;
+}
+
 static err_t attempt(struct client *c, const struct client_request *rq, struct call *call, bool fresh, tick until)
 {
-    if (!fresh && !rq->fresh && (call->stream = client_idle_take(c, call->key))) {
-        call->reused = true;
-        return h1_client_open(call, until);
-    }
-    call->reused = false;
-    TRY(client_dial(c, rq, call, &call->stream, until));
+    struct pool *pool;
+    TRY(pool_of(c, &pool));
+    TRY(pool_acquire(pool, call->key, fresh || rq->fresh, &call->conn, until));
+    call->reused = call->conn->stream != NULL;
+    if (!call->conn->stream)
+        TRY(client_dial(c, rq, call, &call->conn->stream, until));
+    call->stream = call->conn->stream;
     return h1_client_open(call, until);
 }
 
@@ -46,12 +59,19 @@ static bool again(struct call *call, err_t e)
     return !body->read || (body->rewind && !body->rewind(body->arg));
 }
 
+void client_release(struct call *call, bool keep)
+{
+    if (call->conn)
+        pool_release(call->conn, keep);
+    call->conn = NULL;
+    call->stream = NULL;
+}
+
 static void forget_attempt(struct call *call)
 {
     scope_close(&call->uploads);
     scope_open(&call->uploads);
-    stream_close(call->stream);
-    call->stream = NULL;
+    client_release(call, false);
     call->in.n = 0;
     call->uploading = call->may_proceed = false;
     call->upload_error = NULL;
@@ -100,13 +120,12 @@ void call_close(struct call *call)
     scope_close(&call->uploads);
     if (call->ops)
         call->ops->close(call);
-    stream_close(call->stream);
+    client_release(call, false);
     buf_free(&call->in);
     buf_free(&call->out);
     buf_free(&call->raw_trailers);
     arena_reset(&call->arena);
     call->client = NULL;
-    call->stream = NULL;
 }
 
 err_t call_detach(struct call *call, struct stream **out, struct slice *early)

@@ -10,18 +10,14 @@
 MUST err_t client_key(const struct client_request *, struct buf *);
 MUST err_t client_dial(struct client *, const struct client_request *, struct call *, struct stream **, tick until);
 
-/* ---- client_idle.c: connections between two requests ---- */
+/* ---- client.c ---- */
 
-struct stream *client_idle_take(struct client *, struct slice key); /* NULL: none that is alive */
-void client_idle_put(struct client *, struct slice key, struct stream *);
-void client_idle_close(struct client *);
+void client_release(struct call *, bool keep); /* the connection goes back to the pool, or away */
 
 /* ---- h1_client.c ---- */
 
 /* Send the request on call->stream and read the final head. */
 MUST err_t h1_client_open(struct call *, tick until);
-/* The request's head as it will be sent, without anything being sent. */
-MUST err_t h1_client_head(const struct client_request *, struct buf *out);
 
 /* ---- h2_client.c ---- */
 

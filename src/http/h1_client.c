@@ -76,7 +76,7 @@ static err_t add_framing(const struct client_body *body, struct buf *out)
     return buf_format(out, "Content-Length: %llu\r\n", (unsigned long long)n);
 }
 
-err_t h1_client_head(const struct client_request *rq, struct buf *out)
+err_t client_request_head(const struct client_request *rq, struct buf *out)
 {
     TRY(add_start(rq, out));
     if (!rq->fields || !fields_has(rq->fields, F_HOST)) {
@@ -178,7 +178,7 @@ static err_t send_request(struct call *call)
     const struct client_request *rq = call->request;
     const struct client_body *body = &rq->body;
     call->out.n = 0;
-    TRY(h1_client_head(rq, &call->out));
+    TRY(client_request_head(rq, &call->out));
     call->request_head = buf_slice(&call->out);
     bool with_head = body->present && !body->read && body->bytes.n <= INLINE_BODY && !expects_continue(rq);
     struct iovec v[] = {{call->out.p, call->out.n}, {(void *)(uintptr_t)body->bytes.p, with_head ? body->bytes.n : 0}};
@@ -346,20 +346,16 @@ static err_t h1_read(struct call *call, void *p, size_t cap, size_t *got, tick u
 
 static void h1_close(struct call *call)
 {
-    struct stream *s = call->stream;
-    call->stream = NULL;
     bool whole = call->done || (call->answered && call->framing.kind == BODY_NONE);
-    if (s && whole && call->keep && !call->uploading && call->early.n == 0)
-        client_idle_put(call->client, call->key, s);
-    else
-        stream_close(s);
+    client_release(call, whole && call->keep && !call->uploading && call->early.n == 0);
 }
 
 static err_t h1_detach(struct call *call, struct stream **out, struct slice *early)
 {
     *out = call->stream;
     *early = call->early;
-    call->stream = NULL;
+    call->conn->stream = NULL;
+    client_release(call, false);
     return NULL;
 }
 

@@ -16,7 +16,7 @@ enum { READ_STEP = 64 << 10 };
 
 static err_t open_file(const struct get_conf *c, struct slice path, int *fd, uint64_t *size)
 {
-    char z[4096];
+    char z[1024];
     struct stat st;
     if (slice_eq(path, S("-"))) {
         *size = CLIENT_UNKNOWN;
