@@ -33,7 +33,7 @@ void say_head(const struct run *r, char mark, struct slice head)
 {
     char safe[2048];
     struct slice line;
-    while (slice_cut(&head, '\n', &line)) {
+    while (head.n && slice_cut(&head, '\n', &line)) {
         if (line.n && line.p[line.n - 1] == '\r')
             line.n--;
         if (masked(r, line))
