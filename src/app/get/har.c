@@ -51,7 +51,7 @@ static void query(struct json *j, struct slice url)
         fault_clear();
     json_key(j, "queryString");
     json_open(j, '[');
-    for (struct slice rest = u.query; slice_cut(&rest, '&', &pair);) {
+    for (struct slice rest = u.query; u.query.n && slice_cut(&rest, '&', &pair);) {
         json_open(j, '{');
         if (!slice_cut(&pair, '=', &name))
             name = S("");
