@@ -240,7 +240,8 @@ static err_t take_angle(struct parser *p, struct buf *display, struct smtp_mailb
     if (peek(p) != '>')
         return bad(p, "'>' expected");
     p->at++;
-    return add_mailbox(p, out, (struct smtp_mailbox){SMTP_MAILBOX, buf_slice(display), buf_slice(&p->local), local_len});
+    return add_mailbox(p, out,
+                       (struct smtp_mailbox){SMTP_MAILBOX, buf_slice(display), buf_slice(&p->local), local_len});
 }
 
 /* One address, group start or nothing (obsolete empty list elements), up to its separator. */

@@ -98,7 +98,8 @@ err_t smtp_format_hello(struct buf *b, const char *verb, struct slice name)
     size_t start = b->n;
     TRY(smtp_clean_check(name, "--ehlo"));
     if (!domain_fits(name) || name.n > SMTP_DOMAIN_MAX)
-        return fault(E_DATA, "--ehlo: '%.*s' is not a host name or [address]", (int)(name.n > 100 ? 100 : name.n), name.p);
+        return fault(E_DATA, "--ehlo: '%.*s' is not a host name or [address]", (int)(name.n > 100 ? 100 : name.n),
+                     name.p);
     TRY(buf_format(b, "%s %.*s", verb, SLICE_ARG(name)));
     return end_line(b, start, SMTP_COMMAND_MAX, verb);
 }
@@ -200,7 +201,10 @@ err_t smtp_format_auth(struct buf *b, const char *mechanism, const char *initial
     TRY(smtp_clean_check(slice_z(mechanism), "--auth"));
     TRY(smtp_clean_check(slice_z(initial), "AUTH"));
     /* RFC 4954 section 4: an empty initial response is written "=". */
-    TRY(buf_format(b, "AUTH %s%s%s", mechanism, initial ? " " : "", initial && !*initial ? "=" : initial ? initial : ""));
+    TRY(buf_format(b, "AUTH %s%s%s", mechanism, initial ? " " : "",
+                   initial && !*initial ? "="
+                   : initial            ? initial
+                                        : ""));
     return end_line(b, start, SMTP_AUTH_LINE_MAX, "AUTH");
 }
 

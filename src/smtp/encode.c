@@ -118,6 +118,18 @@ static size_t copy_lines(struct slice in, char *out)
     return (size_t)(out - start);
 }
 
+/* The same for text some of whose lines end in CRLF already. */
+static size_t copy_mixed(struct mime_encoder *e, struct slice in, char *out)
+{
+    char *start = out;
+    for (size_t i = 0; i < in.n; i++) {
+        if (in.p[i] == '\n' && e->held != '\r')
+            *out++ = '\r';
+        *out++ = e->held = in.p[i];
+    }
+    return (size_t)(out - start);
+}
+
 /* A byte as itself (n = 1) or as =HH, after a soft line break where it would not fit. */
 static char *qp_put(struct mime_encoder *e, char *out, uint8_t c, bool escape)
 {
@@ -227,7 +239,7 @@ size_t mime_encode(struct mime_encoder *e, struct slice in, bool end, char *out)
     case MIME_7BIT:
     case MIME_8BIT:
         if (e->lf)
-            return copy_lines(in, out);
+            return e->mixed ? copy_mixed(e, in, out) : copy_lines(in, out);
         memcpy(out, in.n ? in.p : "", in.n);
         return in.n;
     case MIME_QP:
@@ -240,7 +252,7 @@ size_t mime_encode(struct mime_encoder *e, struct slice in, bool end, char *out)
 
 bool mime_encoded_size(const struct mime_encoder *e, const struct mime_scan *s, uint64_t *size)
 {
-    uint64_t wide = s->bytes + (e->lf ? s->lf : 0);
+    uint64_t wide = s->bytes + (e->lf ? s->lf - (e->mixed ? s->crlf : 0) : 0);
     if (e->how == MIME_QP)
         return false;
     *size = e->how == MIME_BASE64 ? base64_lines_size(wide) : wide;

@@ -6,7 +6,8 @@
  * mime_choose then takes the lightest encoding that carries it unharmed. A line break of text is CRLF on the wire:
  *
  *  - text whose every LF follows a CR goes as it is;
- *  - otherwise each LF is a line break, and a CR that is left over is data, which only quoted-printable and base64 carry.
+ *  - otherwise each LF is a line break, and a CR that is left over is data, which only quoted-printable and base64
+ * carry.
  */
 #pragma once
 
@@ -20,16 +21,17 @@ enum {
 };
 
 struct mime_scan { /* {0} to start */
-    uint64_t bytes, eightbit, lf, crlf, cr, controls; /* cr: all of them; controls: NUL and others that text does not hold */
-    uint64_t longest, line;                           /* the longest line, and the one being read */
-    uint64_t bad_line;                                /* number of the first line over MIME_LINE_MAX, from 1; 0: none */
-    uint32_t utf8_need, utf8_low, utf8_high;          /* of the UTF-8 sequence being read */
+    uint64_t bytes, eightbit, lf, crlf, cr,
+        controls;                            /* cr: all of them; controls: NUL and others that text does not hold */
+    uint64_t longest, line;                  /* the longest line, and the one being read */
+    uint64_t bad_line;                       /* number of the first line over MIME_LINE_MAX, from 1; 0: none */
+    uint32_t utf8_need, utf8_low, utf8_high; /* of the UTF-8 sequence being read */
     bool not_utf8, last_cr;
     char last;
 };
 void mime_scan_add(struct mime_scan *, struct slice);
 void mime_scan_end(struct mime_scan *);
-bool mime_scan_crlf(const struct mime_scan *);      /* every LF follows a CR, and no CR stands alone */
+bool mime_scan_crlf(const struct mime_scan *);        /* every LF follows a CR, and no CR stands alone */
 bool mime_scan_final_break(const struct mime_scan *); /* empty, or ends in a line break */
 
 /* `exact_end`: nothing may be added at the end, though the text has no final line break (a message without parts). */
@@ -38,13 +40,14 @@ const char *mime_encoding_name(enum mime_encoding);
 
 struct mime_encoder {
     enum mime_encoding how;
-    bool lf;         /* text: a LF becomes CRLF */
-    bool text;       /* quoted-printable: line breaks are line breaks */
-    bool soft_end;   /* quoted-printable: end in a soft break when no line break does */
-    size_t column;   /* quoted-printable */
-    char held;       /* quoted-printable: white space or CR whose fate the next byte decides; 0: none */
+    bool lf;       /* text: a LF becomes CRLF */
+    bool mixed;    /* with lf, 7bit and 8bit: but not one that follows a CR already */
+    bool text;     /* quoted-printable: line breaks are line breaks */
+    bool soft_end; /* quoted-printable: end in a soft break when no line break does */
+    size_t column; /* quoted-printable */
+    char held;     /* white space or CR whose fate the next byte decides (mixed: the CR seen last); 0: none */
     uint8_t carry[57];
-    size_t carry_n;  /* base64: of a line that is not full */
+    size_t carry_n; /* base64: of a line that is not full */
 };
 
 /* Encode a piece; `out` has room for mime_encode_room(in.n). Returns the bytes written. `end` finishes (then no

@@ -42,7 +42,7 @@ static err_t read_file(int fd, char *out, size_t n, uint64_t at)
 static err_t source_bytes(const struct mime_content *c, char *buffer, size_t n, uint64_t at, struct slice *out)
 {
     if (c->fd >= 0) {
-        TRY(read_file(c->fd, buffer, n, at));
+        TRY(read_file(c->fd, buffer, n, c->from + at));
         *out = slice_of(buffer, n);
     } else {
         *out = slice_of(c->bytes.p + at, n);

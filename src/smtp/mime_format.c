@@ -36,14 +36,16 @@ static err_t flush_text(struct writer *w)
     struct slice s = arena_copy(w->arena, buf_slice(&w->text));
     if (!s.p)
         return E_NO_MEMORY;
-    struct mime_piece p = {.content = {s, -1, s.n}, .literal = true, .size = s.n};
+    struct mime_piece p = {.content = {s, -1, s.n, 0}, .literal = true, .size = s.n};
     w->text.n = 0;
     return mime_add(w->arena, w->out, &p);
 }
 
-static err_t add_content(struct writer *w, const struct mime_content *c, struct mime_encoder e, const struct mime_scan *scan)
+static err_t add_content(struct writer *w, const struct mime_content *c, struct mime_encoder e,
+                         const struct mime_scan *scan)
 {
-    struct mime_piece p = {.content = *c, .encoder = e, .no_dots = e.how == MIME_BASE64 || e.how == MIME_QP, .size = UINT64_MAX};
+    struct mime_piece p = {
+        .content = *c, .encoder = e, .no_dots = e.how == MIME_BASE64 || e.how == MIME_QP, .size = UINT64_MAX};
     struct mime_scan plain = {.bytes = c->size};
     uint64_t size;
     if (mime_encoded_size(&e, scan ? scan : &plain, &size))
@@ -58,8 +60,8 @@ static err_t add_content(struct writer *w, const struct mime_content *c, struct 
 /* The letter's boundary and one letter for each level, so that none is the beginning of another. */
 static err_t open_multipart(struct writer *w, const char *kind, int level, const char *root_type)
 {
-    TRY(buf_format(&w->text, "Content-Type: multipart/%s;\r\n boundary=\"%.*s%c\"", kind, SLICE_ARG(w->letter->boundary),
-                   'a' + level));
+    TRY(buf_format(&w->text, "Content-Type: multipart/%s;\r\n boundary=\"%.*s%c\"", kind,
+                   SLICE_ARG(w->letter->boundary), 'a' + level));
     if (root_type)
         TRY(buf_format(&w->text, ";\r\n type=\"%s\"", root_type));
     return buf_add(&w->text, S("\r\n\r\n"));
@@ -68,8 +70,8 @@ static err_t open_multipart(struct writer *w, const char *kind, int level, const
 /* The CRLF in front belongs to the boundary; after a base64 content it is there already. */
 static err_t boundary(struct writer *w, int level, bool last, bool need_break)
 {
-    return buf_format(&w->text, "%s--%.*s%c%s\r\n", need_break ? "\r\n" : "", SLICE_ARG(w->letter->boundary), 'a' + level,
-                      last ? "--" : "");
+    return buf_format(&w->text, "%s--%.*s%c%s\r\n", need_break ? "\r\n" : "", SLICE_ARG(w->letter->boundary),
+                      'a' + level, last ? "--" : "");
 }
 
 static err_t next_part(struct writer *w, int level, bool last)
@@ -88,8 +90,8 @@ static err_t text_part(struct writer *w, const struct mime_text *t, const char *
     e.lf = !mime_scan_crlf(&t->scan);
     e.soft_end = alone;
     const char *charset = !t->scan.eightbit ? "us-ascii" : t->scan.not_utf8 ? "unknown-8bit" : "utf-8";
-    TRY(buf_format(&w->text, "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n", subtype, charset,
-                   mime_encoding_name(e.how)));
+    TRY(buf_format(&w->text, "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n", subtype,
+                   charset, mime_encoding_name(e.how)));
     return add_content(w, &t->content, e, &t->scan);
 }
 
@@ -190,8 +192,16 @@ static err_t body(struct writer *w)
 /* Fields whose value is a list of addresses. */
 static bool is_address_field(struct slice name)
 {
-    static const char *const names[] = {"reply-to",  "sender",    "resent-from", "resent-to", "resent-cc", "resent-sender",
-                                        "errors-to", "return-receipt-to", "disposition-notification-to", "mail-followup-to"};
+    static const char *const names[] = {"reply-to",
+                                        "sender",
+                                        "resent-from",
+                                        "resent-to",
+                                        "resent-cc",
+                                        "resent-sender",
+                                        "errors-to",
+                                        "return-receipt-to",
+                                        "disposition-notification-to",
+                                        "mail-followup-to"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (slice_eq_case(name, slice_z(names[i])))
             return true;

@@ -22,8 +22,9 @@
 
 struct mime_content { /* bytes in memory, or a file that stays open while the message lives */
     struct slice bytes;
-    int fd;        /* -1: `bytes` */
+    int fd; /* -1: `bytes` */
     uint64_t size;
+    uint64_t from; /* where it begins in the file */
 };
 struct mime_text {
     struct mime_content content;
@@ -31,10 +32,10 @@ struct mime_text {
 };
 struct mime_file {
     struct mime_content content;
-    struct slice name; /* UTF-8; may be empty */
-    struct slice type; /* "image/png" */
+    struct slice name;    /* UTF-8; may be empty */
+    struct slice type;    /* "image/png" */
     struct slice charset; /* of text types, when it is known: "utf-8" */
-    struct slice cid;  /* inline when not empty */
+    struct slice cid;     /* inline when not empty */
 };
 struct mime_field {
     struct slice name, value;
@@ -45,8 +46,8 @@ struct mime_letter {
     struct slice subject, message_id; /* message_id without brackets */
     bool has_subject;
     int64_t date;
-    int date_offset;      /* minutes east of UTC */
-    struct slice boundary; /* of at most 60 characters that need no care */
+    int date_offset;                 /* minutes east of UTC */
+    struct slice boundary;           /* of at most 60 characters that need no care */
     const struct mime_field *fields; /* --header */
     size_t field_count;
     const struct mime_text *text, *html; /* NULL: none */

@@ -38,7 +38,7 @@ bool smtp_enhanced_parse(struct slice text, struct smtp_enhanced *out)
         return false;
     if (text.n && text.p[0] != ' ')
         return false;
-    *out = (struct smtp_enhanced){(uint8_t)class, subject, detail};
+    *out = (struct smtp_enhanced){(uint8_t) class, subject, detail};
     return true;
 }
 

@@ -20,8 +20,8 @@ struct smtp_enhanced { /* RFC 3463; class 0: there was none */
     uint16_t subject, detail;
 };
 struct smtp_reply {
-    int code;           /* 200 to 599 */
-    struct slice raw;   /* all lines as they came, with their line ends */
+    int code;                      /* 200 to 599 */
+    struct slice raw;              /* all lines as they came, with their line ends */
     struct smtp_enhanced enhanced; /* of the first line, when its class fits the code */
 };
 

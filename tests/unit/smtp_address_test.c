@@ -21,8 +21,8 @@ static const char *parsed(const char *text)
     for (size_t i = 0; i < list.n; i++) {
         const struct smtp_mailbox *m = &list.v[i];
         static const char marks[] = " {}";
-        at += (size_t)snprintf(out + at, sizeof out - at, "%s%c%.*s|%.*s", i ? "," : "", marks[m->kind], SLICE_ARG(m->display),
-                               SLICE_ARG(m->address));
+        at += (size_t)snprintf(out + at, sizeof out - at, "%s%c%.*s|%.*s", i ? "," : "", marks[m->kind],
+                               SLICE_ARG(m->display), SLICE_ARG(m->address));
     }
     return out;
 }
@@ -52,14 +52,16 @@ static void odd_but_right(void **state)
     assert_string_equal(parsed("a@[192.0.2.1]"), " |a@[192.0.2.1]");
     assert_string_equal(parsed("Friends: a@b, C <c@d>; , e@f"), "{Friends|, |a@b, C|c@d,}|, |e@f");
     assert_string_equal(parsed("undisclosed-recipients:;"), "{undisclosed-recipients|,}|");
-    assert_string_equal(parsed("\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b.example"), " |\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b.example");
+    assert_string_equal(parsed("\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b.example"),
+                        " |\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b.example");
 }
 
 static void refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"a b@c", "a@", "@b", "a@b c@d", "Bob <a@b", "a@b>", "\"a@b", "(a@b", "a..b@c", ".a@b", "a@b..c",
-                                      "a@.b", "G: a@b", "a@b;", "Bob a@b <c@d>", "a@[1.2", "\xff@b", "<a@b> x", "a@b@c", "G: H: a@b;;"};
+    static const char *const bad[] = {"a b@c",         "a@",     "@b",     "a@b c@d", "Bob <a@b", "a@b>",       "\"a@b",
+                                      "(a@b",          "a..b@c", ".a@b",   "a@b..c",  "a@.b",     "G: a@b",     "a@b;",
+                                      "Bob a@b <c@d>", "a@[1.2", "\xff@b", "<a@b> x", "a@b@c",    "G: H: a@b;;"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_string_equal(parsed(bad[i]), "error");
     struct smtp_mailbox m;
@@ -72,7 +74,10 @@ static void domains_in_ascii(void **state)
 {
     (void)state;
     struct slice out;
-    assert_ok(smtp_idn_address(&arena, S("a@B\xc3\xbc" "cher.example"), 1, &out));
+    assert_ok(smtp_idn_address(&arena,
+                               S("a@B\xc3\xbc"
+                                 "cher.example"),
+                               1, &out));
     assert_slice(out, "a@xn--bcher-kva.example");
     assert_ok(smtp_idn_address(&arena, S("\xc3\xa9@[::1]"), 2, &out));
     assert_slice(out, "\xc3\xa9@[::1]");
@@ -83,8 +88,10 @@ static void domains_in_ascii(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_people_write_them), cmocka_unit_test(odd_but_right),
-        cmocka_unit_test(refused),              cmocka_unit_test(domains_in_ascii),
+        cmocka_unit_test(as_people_write_them),
+        cmocka_unit_test(odd_but_right),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(domains_in_ascii),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,12 @@ static void mail_with_everything(void **state)
 {
     (void)state;
     b.n = 0;
-    struct smtp_mail_params m = {.from = S("a@b.example"), .size = 12, .body = SMTP_BODY_8BITMIME, .smtputf8 = true,
-                                 .ret = SMTP_RET_HDRS, .envid = S("x+y z")};
+    struct smtp_mail_params m = {.from = S("a@b.example"),
+                                 .size = 12,
+                                 .body = SMTP_BODY_8BITMIME,
+                                 .smtputf8 = true,
+                                 .ret = SMTP_RET_HDRS,
+                                 .envid = S("x+y z")};
     assert_ok(smtp_format_mail(&b, &m));
     assert_slice(buf_slice(&b), "MAIL FROM:<a@b.example> SIZE=12 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x+2By+20z\r\n");
     b.n = 0;
@@ -35,9 +39,10 @@ static void nothing_ends_a_line(void **state)
 {
     (void)state;
     b.n = 0;
-    static const struct slice bad[] = {{"a@b\r\nDATA", 9}, {"a@b\nX", 5}, {"a\0@b", 4}, {"a@b>\x20SIZE=1", 11},
-                                       {"a>@b", 4}, {"@b", 2}, {"a@", 2}, {"", 0}, {"a b@c", 5}, {"a@b c", 5},
-                                       {"a@b\t", 4}, {"\"a@b", 4}, {"a@[1.2.3.4", 10}, {"a@-b", 4}, {"a\xff@b", 4}};
+    static const struct slice bad[] = {{"a@b\r\nDATA", 9}, {"a@b\nX", 5}, {"a\0@b", 4},  {"a@b>\x20SIZE=1", 11},
+                                       {"a>@b", 4},        {"@b", 2},     {"a@", 2},     {"", 0},
+                                       {"a b@c", 5},       {"a@b c", 5},  {"a@b\t", 4},  {"\"a@b", 4},
+                                       {"a@[1.2.3.4", 10}, {"a@-b", 4},   {"a\xff@b", 4}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_err(smtp_format_rcpt(&b, bad[i], 0), E_DATA);
         assert_int_equal(b.n, 0);
@@ -81,8 +86,9 @@ static void auth_and_bdat(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mail_with_everything), cmocka_unit_test(recipients), cmocka_unit_test(nothing_ends_a_line),
-        cmocka_unit_test(lengths),              cmocka_unit_test(auth_and_bdat),
+        cmocka_unit_test(mail_with_everything), cmocka_unit_test(recipients),
+        cmocka_unit_test(nothing_ends_a_line),  cmocka_unit_test(lengths),
+        cmocka_unit_test(auth_and_bdat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,8 @@ static void no_line_is_long_and_no_character_split(void **state)
         lines++;
         size_t q = slice_find_slice(line, S("=?UTF-8?Q?"));
         if (q != SIZE_MAX) /* a continuation byte right after the start would be a split character */
-            assert_false(slice_starts(slice_from(line, q + 10), S("=8")) || slice_starts(slice_from(line, q + 10), S("=A")));
+            assert_false(slice_starts(slice_from(line, q + 10), S("=8")) ||
+                         slice_starts(slice_from(line, q + 10), S("=A")));
     }
     assert_true(lines > 40);
 }
@@ -58,7 +59,8 @@ static void no_line_is_long_and_no_character_split(void **state)
 static void injection_is_refused(void **state)
 {
     (void)state;
-    static const struct slice bad[] = {{"a\r\nBcc: x", 9}, {"a\nb", 3}, {"a\rb", 3}, {"a\0b", 3}, {"a\x1b", 2}, {"\xff", 1}};
+    static const struct slice bad[] = {{"a\r\nBcc: x", 9}, {"a\nb", 3},  {"a\rb", 3},
+                                       {"a\0b", 3},        {"a\x1b", 2}, {"\xff", 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         b.n = 0;
         assert_err(header_text(&b, "Subject", bad[i], false), E_DATA);
@@ -73,10 +75,12 @@ static void addresses(void **state)
 {
     (void)state;
     struct smtp_mailboxes l = {0};
-    assert_ok(smtp_mailboxes_parse(&arena, S("\"Smith, J.\" <j@x>, Zo\xc3\xab <z@x>, Bob B <b@x>, F: c@d, e@f; , g@h"), "To", &l));
+    assert_ok(smtp_mailboxes_parse(&arena, S("\"Smith, J.\" <j@x>, Zo\xc3\xab <z@x>, Bob B <b@x>, F: c@d, e@f; , g@h"),
+                                   "To", &l));
     b.n = 0;
     assert_ok(header_mailboxes(&b, "To", l.v, l.n, false));
-    assert_slice(buf_slice(&b), "To: \"Smith, J.\" <j@x>, =?UTF-8?Q?Zo=C3=AB?= <z@x>, Bob B <b@x>, F: c@d, e@f;,\r\n g@h\r\n");
+    assert_slice(buf_slice(&b),
+                 "To: \"Smith, J.\" <j@x>, =?UTF-8?Q?Zo=C3=AB?= <z@x>, Bob B <b@x>, F: c@d, e@f;,\r\n g@h\r\n");
     arena_reset(&arena);
 }
 
@@ -114,9 +118,12 @@ static void dates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_text_stays),     cmocka_unit_test(words_are_encoded),
-        cmocka_unit_test(injection_is_refused), cmocka_unit_test(no_line_is_long_and_no_character_split),
-        cmocka_unit_test(addresses),            cmocka_unit_test(parameters),
+        cmocka_unit_test(plain_text_stays),
+        cmocka_unit_test(words_are_encoded),
+        cmocka_unit_test(injection_is_refused),
+        cmocka_unit_test(no_line_is_long_and_no_character_split),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(parameters),
         cmocka_unit_test(dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

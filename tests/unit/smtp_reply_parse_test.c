@@ -54,8 +54,9 @@ static void unfinished_replies_wait(void **state)
 static void what_is_no_reply(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"HTTP/1.1 200 OK\r\n", "2 50 x\r\n", "150 x\r\n", "650 x\r\n", "25\r\n", "\r\n", "250x\r\n",
-                                      "250-a\r\n550 b\r\n", "250-a\r\nfoo\r\n", "SSH-2.0-OpenSSH\r\n"};
+    static const char *const bad[] = {
+        "HTTP/1.1 200 OK\r\n", "2 50 x\r\n",       "150 x\r\n",          "650 x\r\n", "25\r\n", "\r\n", "250x\r\n",
+        "250-a\r\n550 b\r\n",  "250-a\r\nfoo\r\n", "SSH-2.0-OpenSSH\r\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct smtp_reply r;
         size_t took;
@@ -113,9 +114,12 @@ static void text_is_safe_for_terminals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_line),         cmocka_unit_test(many_lines_and_bare_codes),
-        cmocka_unit_test(limits),           cmocka_unit_test(unfinished_replies_wait),
-        cmocka_unit_test(what_is_no_reply), cmocka_unit_test(enhanced_codes_are_strict),
+        cmocka_unit_test(one_line),
+        cmocka_unit_test(many_lines_and_bare_codes),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(unfinished_replies_wait),
+        cmocka_unit_test(what_is_no_reply),
+        cmocka_unit_test(enhanced_codes_are_strict),
         cmocka_unit_test(text_is_safe_for_terminals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,23 +11,18 @@
 #include "net/listen.h"
 #include "rt/loop.h"
 
-enum { ECHO_WORKERS_MAX = 1024 };
-
 struct echo_server {
     struct listen_point *points; /* all TCP, or all UDP */
     int count;
-    bool udp, once;                      /* once: a UDP `bye` ends the server */
-    uint64_t max_connections;            /* a worker's; more are closed at once */
-    int64_t idle_ms;                     /* TCP: a silent client is dropped */
-    uint64_t rate_limit;                 /* UDP: datagrams a second and client; 0: any number */
-    void (*ended)(void);                 /* called when `once` was fulfilled */
-    struct scope work[ECHO_WORKERS_MAX]; /* private: one a worker */
+    bool udp, once;           /* once: a UDP `bye` ends the server */
+    uint64_t max_connections; /* a worker's; more are closed at once */
+    int64_t idle_ms;          /* TCP: a silent client is dropped */
+    uint64_t rate_limit;      /* UDP: datagrams a second and client; 0: any number */
+    void (*ended)(void);      /* called when `once` was fulfilled */
 };
 
 /* On each worker's loop, in a fiber: spawn what serves the points. */
 MUST err_t echo_server_start(struct echo_server *, int worker);
-void echo_server_drain(struct echo_server *,
-                       int worker); /* on the loop: ends every dialogue, as an echo is sent at once */
 
 struct echo_client {
     struct slice host;

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "app/echo/echo.h"
-#include "base/check.h"
 #include "base/log.h"
 #include "base/rate.h"
 #include "base/stat.h"
@@ -102,7 +101,7 @@ static void welcome(struct echo_server *server, int fd)
     if (c) {
         c->server = server;
         stream_tcp_init(&c->tcp, fd);
-        if (!scope_spawn(&server->work[worker_index()], "echo", conn_fiber, c)) {
+        if (!scope_spawn(loop_scope(loop_self()), "echo", conn_fiber, c)) {
             open_here++;
             stat_add(STAT_CONNECTIONS_OPEN, 1);
             return;
@@ -212,19 +211,9 @@ static void datagram_fiber(void *arg)
     free(p);
 }
 
-/* Keeps the loop alive while there is work here, and clears it up when the loop is told to stop. */
-static void keeper_fiber(void *arg)
-{
-    struct scope *work = arg;
-    if (scope_join(work, TICK_NEVER))
-        scope_close(work);
-}
-
 err_t echo_server_start(struct echo_server *server, int worker)
 {
-    CHECK(worker < ECHO_WORKERS_MAX);
-    struct scope *scope = &server->work[worker];
-    scope_open(scope);
+    struct scope *scope = loop_scope(loop_self());
     for (int i = 0; i < server->count; i++) {
         struct point *p = malloc(sizeof *p);
         if (!p)
@@ -236,10 +225,5 @@ err_t echo_server_start(struct echo_server *server, int worker)
             return e;
         }
     }
-    return scope_spawn(loop_scope(loop_self()), "echo server", keeper_fiber, scope);
-}
-
-void echo_server_drain(struct echo_server *server, int worker)
-{
-    scope_cancel(&server->work[worker]);
+    return NULL;
 }
