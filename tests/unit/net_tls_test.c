@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/random.h"
 #include "net/tls.h"
+#include "net/tls_auto.h"
 #include "rt/io.h"
 #include "rt/loop.h"
 
@@ -543,6 +544,83 @@ static void plain_servers_are_recognised(void **state)
     tls_unref(w.client);
 }
 
+static void mode_is(const char *file, mode_t mode)
+{
+    struct stat st;
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+static void the_local_authority_is_made_once(void **state)
+{
+    (void)state;
+    struct tls_auto a, b;
+    struct stat before, after_;
+    setenv("XDG_STATE_HOME", path("state"), 1);
+    assert_ok(tls_auto(&a));
+    assert_string_equal(a.ca, path("state/l7/tls/ca.pem"));
+    mode_is(path("state/l7/tls"), 0700);
+    mode_is(path("state/l7/tls/ca.key"), 0600);
+    mode_is(a.key, 0600);
+    assert_int_equal(stat(a.ca, &before), 0);
+    assert_ok(tls_auto(&b));
+    assert_int_equal(stat(b.ca, &after_), 0);
+    assert_int_equal(before.st_ino, after_.st_ino);
+
+    struct tls_pair p = {a.cert, a.key};
+    struct tls_server_options so = {.pairs = &p, .count = 1};
+    struct tls_client_options co = {.ca_file = a.ca};
+    char host[65];
+    gethostname(host, sizeof host);
+    const char *names[] = {"localhost", "127.0.0.1", "::1", host};
+    struct world w = {.front = learn_client, .back = learn_server};
+    assert_ok(tls_server_new(&so, &w.server));
+    assert_ok(tls_client_new(&co, &w.client));
+    for (size_t i = 0; i < 4; i++) {
+        w.host = names[i];
+        meet(&w);
+        if (w.client_error)
+            fail_msg("%s: %s", names[i], w.client_why);
+    }
+    tls_unref(w.client);
+    tls_unref(w.server);
+
+    unlink(a.key); /* the leaf is made anew, the authority stays */
+    assert_ok(tls_auto(&b));
+    assert_int_equal(stat(b.ca, &after_), 0);
+    assert_int_equal(before.st_ino, after_.st_ino);
+    chmod(path("state/l7/tls"), 0755);
+    assert_err(tls_auto(&b), E_PERMISSION);
+}
+
+/* An authority that is stolen still vouches for nobody else: its name constraints hold. */
+static void the_local_authority_speaks_for_this_machine_only(void **state)
+{
+    (void)state;
+    char command[512];
+    struct tls_auto a;
+    struct tls_client_options co = {.ca_file = a.ca};
+    struct world w = {.host = "evil.example"};
+    setenv("XDG_STATE_HOME", path("state2"), 1);
+    assert_ok(tls_auto(&a));
+    snprintf(command, sizeof command,
+             "cd '%s' && openssl x509 -req -in good.csr -CA state2/l7/tls/ca.pem -CAkey state2/l7/tls/ca.key "
+             "-CAcreateserial "
+             "-extfile evil.ext -out evil.pem 2>/dev/null && cp good.key evil.key",
+             dir);
+    FILE *f = fopen(path("evil.ext"), "w");
+    fputs("subjectAltName=DNS:evil.example\n", f);
+    fclose(f);
+    assert_int_equal(system(command), 0);
+    w.server = server_of("evil", 0);
+    assert_ok(tls_client_new(&co, &w.client));
+    meet(&w);
+    assert_ptr_equal(w.client_error, E_CERT);
+    assert_string_equal(w.client_why, "permitted subtree violation");
+    tls_unref(w.client);
+    tls_unref(w.server);
+}
+
 static int make_certificates(void **state)
 {
     (void)state;
@@ -580,6 +658,8 @@ int main(void)
         cmocka_unit_test(loading_errors_name_the_file),
         cmocka_unit_test(secrets_are_logged_for_wireshark),
         cmocka_unit_test(plain_servers_are_recognised),
+        cmocka_unit_test(the_local_authority_is_made_once),
+        cmocka_unit_test(the_local_authority_speaks_for_this_machine_only),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
