@@ -12,9 +12,12 @@ struct serve_conf {
     struct http_conf http;
     struct opt_list index, respond, redirect, error_page;
     const char *spa, *cache_control;
-    bool listing, dotfiles, serial;
+    struct opt_list tls_cert, tls_key;
+    const char *keylog, *trace;
+    bool listing, dotfiles, serial, trace_secrets;
     /* -- while it runs -- */
     const char *root;
+    struct trace_sink *sink;
     struct server *server;
 };
 
@@ -29,6 +32,11 @@ static const struct opt own[] = {
     {"error-page", 0, OPT_LIST, AT(error_page), "STATUS=/FILE", "for 404, 4xx, 5xx ...", NULL, NULL, false},
     {"cache-control", 0, OPT_STRING, AT(cache_control), "VALUE", "send this with every file", NULL, NULL, false},
     {"serial", 0, OPT_FLAG, AT(serial), NULL, "one connection at a time, to show why that blocks", NULL, NULL, false},
+    {"tls-cert", 0, OPT_LIST, AT(tls_cert), "FILE", "PEM chain; several are chosen by name (SNI)", NULL, NULL, false},
+    {"tls-key", 0, OPT_LIST, AT(tls_key), "FILE", "its key, one for each --tls-cert", NULL, NULL, false},
+    {"keylog", 0, OPT_STRING, AT(keylog), "FILE", "TLS secrets for Wireshark", NULL, NULL, false},
+    {"trace", 0, OPT_OPTIONAL, AT(trace), "FILE", "show the dialogue (stderr without FILE)", NULL, NULL, false},
+    {"trace-secrets", 0, OPT_FLAG, AT(trace_secrets), NULL, "and do not mask secrets in it", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
 
 static struct serve_list list(const struct opt_list *l)
@@ -39,7 +47,28 @@ static struct serve_list list(const struct opt_list *l)
 static void site_free(struct site *s)
 {
     serve_free((struct serve *)(uintptr_t)s->conf);
+    tls_unref(s->tls);
     free(s);
+}
+
+enum { PAIRS_MAX = 64 };
+
+/* Certificates and keys are read again on each reload. */
+static err_t make_tls(const struct serve_conf *c, struct tls **out)
+{
+    struct tls_pair pairs[PAIRS_MAX];
+    if (c->tls_cert.n != c->tls_key.n)
+        return fault(E_USAGE, "each --tls-cert needs its --tls-key");
+    if (c->tls_cert.n > PAIRS_MAX)
+        return fault(E_USAGE, "more than %d certificates", PAIRS_MAX);
+    if (c->tls_cert.n == 0)
+        return NULL;
+    for (size_t i = 0; i < c->tls_cert.n; i++)
+        pairs[i] = (struct tls_pair){c->tls_cert.v[i], c->tls_key.v[i]};
+    return tls_server_new(
+        &(struct tls_server_options){
+            .pairs = pairs, .count = (int)c->tls_cert.n, .alpn = TLS_ALPN_HTTP1, .keylog = c->keylog},
+        out);
 }
 
 /* What is served, opened anew: at the start and on each reload. */
@@ -55,16 +84,20 @@ static err_t make_site(const struct serve_conf *c, struct site **out)
                               .listing = c->listing,
                               .dotfiles = c->dotfiles,
                               .workers = daemon_workers(&c->daemon)};
-    struct serve *serve;
-    TRY(serve_new(&o, &serve));
     struct site *s = calloc(1, sizeof *s);
-    if (!s) {
-        serve_free(serve);
-        return E_NO_MEMORY;
+    struct serve *serve = NULL;
+    err_t e = s ? serve_new(&o, &serve) : E_NO_MEMORY;
+    if (e) {
+        free(s);
+        return e;
     }
     *s = (struct site){.handler = serve_handler, .error_page = serve_error_page, .conf = serve, .free = site_free};
-    *out = s;
-    return NULL;
+    e = make_tls(c, &s->tls);
+    if (e)
+        site_free(s);
+    else
+        *out = s;
+    return e;
 }
 
 static err_t start(void *arg, int index)
@@ -99,8 +132,11 @@ static err_t serve(struct serve_conf *c)
         c->http.accept_lf = true; /* the exercises' own clients send it */
         c->daemon.workers = 1;
     }
-    TRY(make_site(c, &site));
+    if (c->trace)
+        TRY(trace_open(c->trace, c->trace_secrets, &c->sink));
+    o.trace = c->sink;
     TRY(http_opts_apply(&c->http, &o));
+    TRY(make_site(c, &site));
     TRY(server_new(&o, daemon_workers(&c->daemon), site, &c->server));
     TRY(daemon_bind(&c->daemon, &serve_role, "127.0.0.1:8005", LISTEN_DEFER));
     return daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .reload = reload, .arg = c});
@@ -113,6 +149,7 @@ static int run(void *conf, int argc, char **argv)
     c->daemon.role = &serve_role;
     err_t e = serve(c);
     server_free(c->server);
+    trace_close(c->sink);
     return daemon_end(&c->daemon, e);
 }
 

@@ -17,8 +17,8 @@
 struct server_loop;
 
 enum conn_flags {
-    CONN_COUNTED = 1,   /* counted against its client's limit */
-    CONN_HANDSHAKE = 2, /* TLS has not begun */
+    CONN_COUNTED = 1, /* counted against its client's limit */
+    CONN_FRESH = 2,   /* TLS and the trace are not set up yet */
     CONN_SECURE = 4,
 };
 

@@ -149,10 +149,30 @@ static void conn_park(struct conn *c)
     park_enter(&c->parked);
 }
 
+/* What stands over the socket: TLS, and the trace of what passes. */
+static err_t set_up(struct conn *c)
+{
+    struct site_use *u = site_take(c->home);
+    struct stream *plain = c->stream;
+    err_t e = NULL;
+    c->flags = (uint8_t)(c->flags & ~CONN_FRESH);
+    if (u->site->tls) {
+        c->stream = NULL;
+        e = stream_tls_server(plain, u->site->tls, &c->stream, now() + c->home->server->o.header_timeout);
+        c->flags |= CONN_SECURE;
+    }
+    site_give(u);
+    if (!e)
+        c->stream = stream_trace(c->stream, c->home->server->o.trace, 'S', TRACE_HTTP);
+    return e;
+}
+
 static void conn_fiber(void *arg)
 {
     struct conn *c = arg;
-    enum conn_next next = h1_serve(c);
+    enum conn_next next = CONN_CLOSE;
+    if (!(c->flags & CONN_FRESH) || !set_up(c))
+        next = h1_serve(c);
     if (next == CONN_PARK && !c->home->draining && !fiber_canceled())
         conn_park(c);
     else
@@ -240,8 +260,9 @@ static void welcome(struct server_loop *l, int fd, const struct addr *peer, cons
     l->open++;
     stat_add(STAT_CONNECTIONS_ACCEPTED, 1);
     stat_add(STAT_CONNECTIONS_OPEN, 1);
+    if (secure || l->server->o.trace)
+        c->flags |= CONN_FRESH;
     if (secure) {
-        c->flags |= CONN_HANDSHAKE;
         conn_park(c); /* until the client has said something */
     } else if (scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c)) {
         conn_close(c);

@@ -18,6 +18,7 @@
 #include "http/exchange.h"
 #include "net/listen.h"
 #include "net/tls.h"
+#include "wire/trace.h"
 
 struct server;
 struct log_file;
@@ -44,6 +45,7 @@ struct server_options {                  /* zero means the default of that row *
     int64_t idle_timeout;                /* ns between requests; default 75 s */
     bool accept_lf;
     bool serial;                 /* one connection at a time, and no keep-alive: the first textbook server */
+    struct trace_sink *trace;    /* NULL: off */
     struct log_file *access_log; /* NULL: off */
     enum access_format format;
 };

@@ -139,10 +139,12 @@ static bool same(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* Not by its ctime: being replaced by a rename changes that of the old file, which stays whole. */
 bool file_changed(struct file *f)
 {
     struct stat st;
-    return f->fd >= 0 && (fstat(f->fd, &st) < 0 || !same(&st, &f->st));
+    return f->fd >= 0 && (fstat(f->fd, &st) < 0 || st.st_size != f->st.st_size ||
+                          st.st_mtim.tv_sec != f->st.st_mtim.tv_sec || st.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec);
 }
 
 /* ---- Loading ---- */
