@@ -28,7 +28,7 @@ static err_t listen_start(void *arg, int index)
 static void listen_drain(void *arg, int index)
 {
     (void)arg, (void)index;
-    scope_cancel(loop_scope(loop_self())); /* there is nothing to finish: an echo is sent at once */
+    echo_server_drain();
 }
 
 static err_t listen_serve(struct listen_conf *c)

@@ -114,6 +114,13 @@ void fiber_end_wait(struct fiber *f, err_t e)
     fiber_ready(loop_here, f);
 }
 
+void fiber_cancel(struct fiber *f)
+{
+    f->canceled = true;
+    if (!f->shielded)
+        fiber_end_wait(f, E_CANCELED);
+}
+
 void fiber_wake(struct fiber *f)
 {
     fiber_end_wait(f, NULL);

@@ -65,6 +65,7 @@ extern _Thread_local struct loop *loop_here;
 struct fiber *fiber_new(struct scope *, const char *name, fiber_fn *, void *arg, err_t *why);
 void fiber_resume(struct loop *, struct fiber *); /* from the loop: run it until it waits or ends */
 void fiber_end_wait(struct fiber *, err_t);       /* make it ready, if it waits */
+void fiber_cancel(struct fiber *);
 void fiber_ready(struct loop *, struct fiber *);
 void loop_run_posts(struct loop *);
 void loop_bury(struct loop *); /* free the stacks of the dead */

@@ -97,7 +97,7 @@ err_t loop_open(struct loop **out)
 
 void loop_close(struct loop *l)
 {
-    CHECK(l == loop_here && scope_empty(&l->scope));
+    CHECK(l == loop_here && l->fiber_count == 0);
     if (l->census && l->high_water_name)
         fprintf(stderr, "l7: deepest stack: %zu bytes in fiber %s\n", l->high_water, l->high_water_name);
     for (struct loop_end *end; (end = l->ends);) {
@@ -131,6 +131,13 @@ struct loop *loop_self(void)
 struct scope *loop_scope(struct loop *l)
 {
     return &l->scope;
+}
+
+void loop_cancel(struct loop *l)
+{
+    l->scope.closing = true;
+    for (struct list *at = l->fibers.next; at != &l->fibers; at = at->next)
+        fiber_cancel(LIST_ENTRY(at, struct fiber, in_loop));
 }
 
 void loop_fiber_max(struct loop *l, size_t max)
@@ -241,7 +248,7 @@ err_t loop_run(struct loop *l, const char *name, fiber_fn *fn, void *arg)
 {
     CHECK(l == loop_here && !l->running);
     err_t e = scope_spawn(&l->scope, name, fn, arg);
-    while (!e && !scope_empty(&l->scope))
+    while (!e && l->fiber_count)
         turn(l);
     return e;
 }

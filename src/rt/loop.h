@@ -20,8 +20,9 @@ struct note {
 MUST err_t loop_open(struct loop **);    /* make a loop for this thread; E_NO_FDS, E_NO_MEMORY */
 struct loop *loop_self(void);            /* this thread's loop, NULL before loop_open */
 struct scope *loop_scope(struct loop *); /* for fibers that no other fiber owns */
-/* Run `fn` as the loop's first fiber and turn until the loop's scope is empty. */
+/* Run `fn` as the loop's first fiber and turn until no fiber is left, of whatever scope. */
 MUST err_t loop_run(struct loop *, const char *name, fiber_fn *, void *arg);
+void loop_cancel(struct loop *); /* cancel every fiber, and let no new one into the loop's scope */
 void loop_close(struct loop *);
 
 /* Tidying up for what higher layers keep per loop (resolver, pools): run by loop_close of this thread's loop, last come

@@ -41,12 +41,8 @@ err_t scope_join(struct scope *s, tick until)
 void scope_cancel(struct scope *s)
 {
     s->closing = true;
-    for (struct list *at = s->fibers.next; at != &s->fibers; at = at->next) {
-        struct fiber *f = LIST_ENTRY(at, struct fiber, in_scope);
-        f->canceled = true;
-        if (!f->shielded)
-            fiber_end_wait(f, E_CANCELED);
-    }
+    for (struct list *at = s->fibers.next; at != &s->fibers; at = at->next)
+        fiber_cancel(LIST_ENTRY(at, struct fiber, in_scope));
 }
 
 void scope_close(struct scope *s)

@@ -19,10 +19,11 @@ void sim_latency(tick one_way);             /* of bytes sent from now on; 0 at f
 void sim_window(size_t bytes);              /* receive buffer of connections made from now on; 64 KiB at first */
 void sim_chunk(size_t most);                /* no read or write moves more at once; 0: no bound */
 void sim_blackhole(uint16_t port, bool on); /* connections to that port neither succeed nor fail */
-void sim_blackhole_host(const struct addr *); /* neither do connections to that address, whatever the port; until reset */
-void sim_wall(int64_t ns);                  /* set the wall clock (it then runs on with virtual time) */
-void sim_abort_connection(int fd);          /* RST: both directions, unread bytes are lost */
-size_t sim_open_count(void);                /* simulated descriptors open now: for leak checks */
+void sim_blackhole_host(
+    const struct addr *);          /* neither do connections to that address, whatever the port; until reset */
+void sim_wall(int64_t ns);         /* set the wall clock (it then runs on with virtual time) */
+void sim_abort_connection(int fd); /* RST: both directions, unread bytes are lost */
+size_t sim_open_count(void);       /* simulated descriptors open now: for leak checks */
 
 /* Torture: the nth call of the seam from now fails once with `errnum`; 0 switches it off. */
 void sim_fail(unsigned long nth, int errnum);

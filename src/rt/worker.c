@@ -134,7 +134,7 @@ void worker_each(void (*fn)(void *arg, int index), void *arg)
 static void drain_over(struct timer *t)
 {
     struct worker *w = LIST_ENTRY(t, struct worker, drain_end);
-    scope_cancel(&w->loop->scope);
+    loop_cancel(w->loop);
 }
 
 static void drain_one(void *arg, int index)
@@ -151,7 +151,7 @@ static void drain_one(void *arg, int index)
 static void cancel_one(void *arg, int index)
 {
     (void)arg;
-    scope_cancel(&workers[index].loop->scope);
+    loop_cancel(workers[index].loop);
 }
 
 static void dump_one(void *arg, int index)

@@ -23,6 +23,7 @@ struct echo_server {
 
 /* On each worker's loop, in a fiber: spawn what serves the points. */
 MUST err_t echo_server_start(struct echo_server *, int worker);
+void echo_server_drain(void); /* on each worker's loop: end every echo server and connection of this worker */
 
 struct echo_client {
     struct slice host;

@@ -20,6 +20,8 @@ struct conn { /* one TCP client */
 };
 
 static _Thread_local uint64_t open_here; /* TCP clients of this worker */
+static _Thread_local struct scope here;  /* every echo fiber of this worker, */
+static _Thread_local bool here_open;     /* from the first start on */
 
 static bool is_bye(struct slice s)
 {
@@ -101,7 +103,7 @@ static void welcome(struct echo_server *server, int fd)
     if (c) {
         c->server = server;
         stream_tcp_init(&c->tcp, fd);
-        if (!scope_spawn(loop_scope(loop_self()), "echo", conn_fiber, c)) {
+        if (!scope_spawn(&here, "echo", conn_fiber, c)) {
             open_here++;
             stat_add(STAT_CONNECTIONS_OPEN, 1);
             return;
@@ -213,17 +215,25 @@ static void datagram_fiber(void *arg)
 
 err_t echo_server_start(struct echo_server *server, int worker)
 {
-    struct scope *scope = loop_scope(loop_self());
+    if (!here_open)
+        scope_open(&here);
+    here_open = true;
     for (int i = 0; i < server->count; i++) {
         struct point *p = malloc(sizeof *p);
         if (!p)
             return E_NO_MEMORY;
         *p = (struct point){server, listen_fd(&server->points[i], worker)};
-        err_t e = scope_spawn(scope, "listen", server->udp ? datagram_fiber : accept_fiber, p);
+        err_t e = scope_spawn(&here, "listen", server->udp ? datagram_fiber : accept_fiber, p);
         if (e) {
             free(p);
             return e;
         }
     }
     return NULL;
+}
+
+void echo_server_drain(void)
+{
+    if (here_open)
+        scope_cancel(&here); /* there is nothing to finish: an echo is sent at once */
 }

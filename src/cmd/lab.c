@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* lab.c -- `l7 lab`: binds a loopback port for each part and runs them all. */
+#include <stdio.h>
+
+#include "app/lab/lab.h"
+#include "cmd/daemon.h"
+#include "cmd/verb.h"
+
+struct lab_conf {
+    struct daemon_conf daemon;
+    bool random_ports;
+    struct lab lab;
+};
+
+#define AT(field) offsetof(struct lab_conf, field)
+static const struct opt own[] = {{.name = "random-ports",
+                                  .type = OPT_FLAG,
+                                  .offset = AT(random_ports),
+                                  .help = "any free ports instead of the usual ones"},
+                                 {.name = "workers",
+                                  .type = OPT_INT,
+                                  .offset = AT(daemon.workers),
+                                  .arg = "N",
+                                  .help = "threads; 0 is one a core",
+                                  .init = "0"},
+                                 {.name = "drain",
+                                  .type = OPT_DURATION,
+                                  .offset = AT(daemon.drain),
+                                  .arg = "TIME",
+                                  .help = "how long SIGTERM leaves to work in progress",
+                                  .init = "2s"},
+                                 {NULL}};
+
+static err_t bind_all(struct lab_conf *c)
+{
+    for (int i = 0; lab_parts[i].label; i++) {
+        char address[32];
+        struct listen_point *point;
+        snprintf(address, sizeof address, "127.0.0.1:%u", c->random_ports ? 0u : lab_parts[i].port);
+        err_t e = daemon_bind_more(&c->daemon, address, 0, lab_parts[i].flags, lab_parts[i].label, &point);
+        if (e == E_BUSY)
+            return fault(e, "%s for %s (--random-ports avoids the clash)", address, lab_parts[i].label);
+        TRY(e);
+        c->lab.points[i] = point;
+    }
+    return NULL;
+}
+
+static err_t start(void *arg, int index)
+{
+    return lab_start(&((struct lab_conf *)arg)->lab, index);
+}
+
+static void drain(void *arg, int index)
+{
+    lab_drain(&((struct lab_conf *)arg)->lab, index);
+}
+
+/* What to do now, on standard output; the addresses themselves go to stderr like every daemon's. */
+static void greet(void *arg)
+{
+    struct lab_conf *c = arg;
+    char text[ADDR_TEXT];
+    for (int i = 0; lab_parts[i].label; i++) {
+        const struct addr *a = &c->lab.points[i]->addr;
+        if (*lab_parts[i].scheme)
+            printf("%-10s open %s%s/ in a browser\n", lab_parts[i].label, lab_parts[i].scheme, addr_text(a, text));
+        else
+            printf("%-10s %s %u\n", lab_parts[i].label, lab_parts[i].try, addr_port(a));
+    }
+    puts("Ctrl-C ends the lab.");
+    fflush(stdout);
+}
+
+static int run(void *conf, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    struct lab_conf *c = conf;
+    c->daemon.role = &lab_role;
+    c->lab.workers = daemon_workers(&c->daemon);
+    err_t e = bind_all(c);
+    if (!e)
+        e = lab_open(&c->lab);
+    if (!e)
+        e = daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .ready = greet, .arg = c});
+    int status = daemon_end(&c->daemon, e);
+    lab_close(&c->lab);
+    return status;
+}
+
+const struct opt_role lab_role = {
+    .tool = "lab",
+    .usage = "",
+    .summary = "every server at once on loopback, with a small site",
+    .tables = (const struct opt *const[]){own, NULL},
+    .conf_size = sizeof(struct lab_conf),
+    .run = run,
+    .notes = "Its servers listen on 127.0.0.1 only. A port in use is named; --random-ports avoids it.",
+};
