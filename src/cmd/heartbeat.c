@@ -6,12 +6,14 @@
 
 #include "app/heartbeat/listener.h"
 #include "app/heartbeat/sender.h"
+#include "app/heartbeat/watch.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cmd/daemon.h"
 #include "cmd/oneshot.h"
 #include "cmd/verb.h"
 #include "net/resolve.h"
+#include "rt/io.h"
 
 #define USUAL_HOST "127.0.0.1"
 enum { USUAL_PORT = 12002 };
@@ -212,4 +214,114 @@ const struct opt_role heartbeat_send_role = {
     .run = send_run,
     .notes = "  l7 heartbeat send monitor.example.org --id db-1 --interval 200ms --key-file key\n"
              "  l7 heartbeat send 127.0.0.1 --text --count 1\n",
+};
+
+/* ---- watch ---- */
+
+struct watch_conf {
+    struct watch_options o;
+    int sort;
+    int64_t quorum;
+    const char *filter;
+    char **targets;
+    int target_n;
+    char title[128];
+};
+
+#define AT(field) offsetof(struct watch_conf, field)
+static const struct opt watch_opts[] = {
+    {"interval", 'i', OPT_DURATION, AT(o.interval), "TIME", "from one look to the next", "1s", NULL, false},
+    {"count", 'c', OPT_INT, AT(o.count), "N", "end after so many looks; 0: go on", "0", NULL, false},
+    {"sort", 0, OPT_CHOICE, AT(sort), "state|name|seen|loss|jitter", "order of the rows", "state", NULL, false},
+    {"filter", 0, OPT_STRING, AT(filter), "TEXT", "only names with this in them", NULL, NULL, false},
+    {"quorum", 0, OPT_INT, AT(quorum), "N", "down when so many listeners say so; 0: the majority", "0", NULL, false},
+    {"key-file", 0, OPT_STRING, AT(o.key_file), "FILE", "sign questions, believe signed answers only", NULL, NULL,
+     false},
+    {"json", 0, OPT_FLAG, AT(o.json), NULL, "a JSON object a sender and look", NULL, NULL, false},
+    {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
+#undef AT
+
+/* "HOST", "HOST:PORT", "[::1]:PORT", or the old pair "HOST PORT". */
+static err_t watch_target(struct watch_conf *c, int i, struct addr *out)
+{
+    struct slice host = slice_z(c->targets[i]), port = SLICE_NONE;
+    uint64_t n = USUAL_PORT;
+    size_t colon = slice_find(host, ':', 0);
+    bool literal = slice_starts(host, S("["));
+    if (literal) {
+        size_t end = slice_find(host, ']', 0);
+        if (end == SIZE_MAX || (end + 1 < host.n && host.p[end + 1] != ':'))
+            return fault(E_USAGE, "'%s' is no address", c->targets[i]);
+        port = slice_from(host, end + 2);
+        host = slice_first(slice_from(host, 1), end - 1);
+    } else if (colon != SIZE_MAX && slice_find(host, ':', colon + 1) == SIZE_MAX) {
+        port = slice_from(host, colon + 1);
+        host = slice_first(host, colon);
+    }
+    if (port.n && (!slice_u64(port, &n) || n < 1 || n > UINT16_MAX))
+        return fault(E_USAGE, "'%s' has no right port", c->targets[i]);
+    struct resolved found;
+    TRY(resolve(host, (uint16_t)n, 0, &found, after(10000)));
+    *out = found.v[0];
+    return NULL;
+}
+
+static err_t watch_fiber(void *arg)
+{
+    struct watch_conf *c = arg;
+    struct addr to[VIEW_LISTENERS_MAX];
+    uint64_t port;
+    if (c->target_n == 2 && slice_u64(slice_z(c->targets[1]), &port)) {
+        const char *host;
+        uint16_t n;
+        struct resolved found;
+        TRY(target(2, c->targets, &host, &n));
+        TRY(resolve(slice_z(host), n, 0, &found, after(10000)));
+        to[0] = found.v[0];
+        c->target_n = 1;
+    } else {
+        for (int i = 0; i < c->target_n; i++)
+            TRY(watch_target(c, i, &to[i]));
+    }
+    char text[ADDR_TEXT];
+    snprintf(c->title, sizeof c->title, "%s%s", addr_text(&to[0], text), c->target_n > 1 ? " and others" : "");
+    c->o.title = c->title;
+    err_t e = watch_run(&c->o, to, c->target_n);
+    return e && e->kind != ERR_USAGE && !*fault_detail() ? fault(e, "%s", c->title) : e;
+}
+
+static int watch_run_role(void *conf, int argc, char **argv)
+{
+    struct watch_conf *c = conf;
+    static char usual[] = USUAL_HOST, *usual_target[] = {usual};
+    c->targets = argc ? argv : usual_target;
+    c->target_n = argc ? argc : 1;
+    c->o.view.sort = (enum view_sort)c->sort;
+    c->o.view.quorum = (int)c->quorum;
+    c->o.keys = -1;
+    if (c->filter)
+        (void)slice_to_z(slice_first(slice_z(c->filter), sizeof c->o.view.filter - 1), c->o.view.filter,
+                         sizeof c->o.view.filter);
+    err_t e = c->quorum < 0 || c->quorum > c->target_n ? fault(E_USAGE, "--quorum: there are %d listeners", c->target_n)
+                                                       : NULL;
+    if (!e && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+        e = oneshot_stdin(&c->o.keys);
+    if (!e)
+        e = oneshot(watch_fiber, c, NULL);
+    return e ? verb_fail(&heartbeat_watch_role, e) : 0;
+}
+
+static const struct opt *const watch_tables[] = {watch_opts, NULL};
+const struct opt_role heartbeat_watch_role = {
+    .tool = "heartbeat",
+    .role = "watch",
+    .usage = "[HOST [PORT] | HOST:PORT...]",
+    .summary = "Show the live table of one or several listeners.",
+    .tables = watch_tables,
+    .conf_size = sizeof(struct watch_conf),
+    .args_max = VIEW_LISTENERS_MAX,
+    .run = watch_run_role,
+    .notes = "  l7 heartbeat watch monitor.example.org\n"
+             "  l7 heartbeat watch a.example.org:12002 b.example.org:12002 c.example.org:12002 --quorum 2\n"
+             "Keys: q quit, s sort, r reverse, d down and late only, / filter, space and b page\n",
 };
