@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Range values: what is satisfied lies within the size and never adds up to much more than it. */
+#include "base/check.h"
+#include "http/range.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint64_t sizes[] = {0, 1, 10, 1000, UINT64_C(1) << 62};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct range v[RANGE_MAX];
+        int n = 0;
+        uint64_t total = 0;
+        if (range_parse(slice_of(data, size), sizes[i], v, &n) != RANGE_SOME)
+            continue;
+        CHECK(n >= 1 && n <= RANGE_MAX);
+        for (int k = 0; k < n; k++) {
+            CHECK(v[k].first <= v[k].last && v[k].last < sizes[i]);
+            total += (v[k].last - v[k].first + 1) / 4;
+        }
+        CHECK(total <= sizes[i]); /* at most two overlaps: three times the size, far below four */
+    }
+    return 0;
+}
