@@ -88,14 +88,20 @@ static err_t bind_passed(struct daemon_conf *c, enum listen_flags flags, int *co
     return NULL;
 }
 
-err_t daemon_bind(struct daemon_conf *c, const struct opt_role *role, const char *usual, enum listen_flags flags)
+err_t daemon_prepare(struct daemon_conf *c, const struct opt_role *role)
 {
-    struct addr a;
-    int passed = 0;
     c->role = role;
     if (c->workers < 0)
         return fault(E_USAGE, "--workers: '%lld' is negative", (long long)c->workers);
     raise_descriptor_limit();
+    return NULL;
+}
+
+err_t daemon_bind(struct daemon_conf *c, const struct opt_role *role, const char *usual, enum listen_flags flags)
+{
+    struct addr a;
+    int passed = 0;
+    TRY(daemon_prepare(c, role));
     TRY(addr_parse_listen(slice_z(usual), 0, &a));
     uint16_t port = addr_port(&a);
     for (size_t i = 0; i < c->listen.n; i++)

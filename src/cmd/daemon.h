@@ -41,7 +41,10 @@ extern const struct opt daemon_opts[]; /* offsets are relative to the config str
 /* How many workers there will be. */
 int daemon_workers(const struct daemon_conf *);
 
-/* Raise the descriptor limit and bind every --listen address; without one, the sockets that systemd passed, else
+/* Raise the descriptor limit, check the options. For tools that bind every point by daemon_bind_more; the others call
+   daemon_bind, which does it too. E_USAGE. */
+MUST err_t daemon_prepare(struct daemon_conf *, const struct opt_role *);
+/* Bind every --listen address; without one, the sockets that systemd passed, else
    `usual` ("127.0.0.1:8005", whose port is also the default one for "--listen ADDR"). E_USAGE, E_BUSY, E_PERMISSION. */
 MUST err_t daemon_bind(struct daemon_conf *, const struct opt_role *, const char *usual, enum listen_flags);
 /* One more point with a label of its own; `*out` (may be NULL) stays valid. */

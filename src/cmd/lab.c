@@ -76,9 +76,10 @@ static int run(void *conf, int argc, char **argv)
 {
     (void)argc, (void)argv;
     struct lab_conf *c = conf;
-    c->daemon.role = &lab_role;
+    err_t e = daemon_prepare(&c->daemon, &lab_role);
     c->lab.workers = daemon_workers(&c->daemon);
-    err_t e = bind_all(c);
+    if (!e)
+        e = bind_all(c);
     if (!e)
         e = lab_open(&c->lab);
     if (!e)

@@ -25,8 +25,10 @@
 #pragma once
 
 #include "base/arena.h"
+#include "http/body.h"
 #include "http/message.h"
 #include "net/dial.h"
+#include "net/pool.h"
 #include "net/tls.h"
 #include "rt/scope.h"
 #include "rt/waitq.h"
@@ -38,25 +40,24 @@ enum client_version {
     CLIENT_HTTP2, /* over http:// with prior knowledge (RFC 9113 section 3.3), over https:// required */
 };
 
-enum { CLIENT_HEAD_MAX = 256 << 10, CLIENT_IDLE_MAX = 64 };
+enum { CLIENT_HEAD_MAX = 256 << 10 };
 #define CLIENT_UNKNOWN UINT64_MAX /* a length that nobody announced */
 
 struct client {
     struct tls_client_options tls_options; /* used when the first https:// comes; alpn is set by `version` */
     struct tls *tls;                       /* a context made elsewhere, owned by the client from then on; or NULL */
+    struct pool *pool;                     /* made elsewhere and shared, or NULL: the client makes its own */
     struct dial_options dial;              /* address family, local address, address filter */
     enum client_version version;
     struct trace_sink *trace; /* --trace of every connection, or NULL */
     int64_t connect_ms;       /* for name, TCP, proxy and TLS together; 0: only the call's own time counts */
-    int64_t idle_ms;          /* how long a connection may wait for its next request; 0: 60 s */
     size_t head_max;          /* bytes of a response head; 0: CLIENT_HEAD_MAX */
-    unsigned idle_max;        /* parked connections, the oldest goes first; 0: CLIENT_IDLE_MAX */
-    bool lenient;             /* bare LF lines, no status line reason: what the textbooks' servers send */
+    bool lenient;             /* heads as the textbooks' servers send them: bare LF, missing phrase, obs-fold */
+    bool headless;            /* accept an answer without any head (HTTP/0.9) */
 
     /* -- private -- */
-    struct list idle; /* parked HTTP/1 connections, the latest used first */
-    struct list h2;   /* live HTTP/2 sessions */
-    unsigned idle_count;
+    bool own_pool;
+    struct list h2; /* live HTTP/2 sessions */
 };
 
 void client_init(struct client *); /* {0} first, then this, then the options */
@@ -102,7 +103,6 @@ struct client_times { /* of the attempt that succeeded; 0 = did not happen (a pa
     tick start, resolved, connected, secured, sent, first_byte, done;
 };
 
-struct client_conn;
 struct call;
 struct call_ops {
     err_t (*read)(struct call *, void *, size_t cap, size_t *got, tick until);
@@ -127,12 +127,22 @@ struct call {
     struct client *client;
     const struct client_request *request;
     const struct call_ops *ops;
-    struct client_conn *conn;
+    struct pool_conn *conn; /* HTTP/1: the connection, while the call has it */
+    struct stream *stream;  /* the same one's */
+    struct slice key;       /* which other requests may use the connection */
+    struct buf out, in;     /* the request's head; the response's head and what came with it */
+    struct slice early;     /* of `in`: body bytes not yet read */
+    enum http_method method;
+    struct body_framing framing;
+    struct chunked chunked;
+    struct buf raw_trailers;
     struct arena arena;
     struct scope uploads;
+    struct waitq proceed; /* the upload waits here for 100 (Continue) */
     err_t upload_error;
-    bool uploading, answered;
-    void *state; /* of the version's own */
+    tick until; /* of the upload */
+    bool open, uploading, may_proceed, answered, keep;
+    struct h2_stream *h2;
 };
 
 MUST err_t client_open(struct client *, const struct client_request *, struct call *, tick until);
@@ -141,8 +151,6 @@ void call_close(struct call *); /* parks the connection when the message is whol
 /* After 2xx to CONNECT, or 101: the connection's stream becomes the caller's, with what was read past the head
    (valid until call_close). E_UNSUPPORTED over HTTP/2. */
 MUST err_t call_detach(struct call *, struct stream **, struct slice *early);
-/* Splice-style shortcut for bodies of known length over plain TCP: the descriptor that the rest of the body comes
-   from, or -1 when the bytes need handling. What was read from it is accounted with call_took. */
-int call_raw_fd(const struct call *);
-void call_took(struct call *, uint64_t n);
+/* The request's head as HTTP/1.1 has it, without anything being sent. */
+MUST err_t client_request_head(const struct client_request *, struct buf *out);
 bool call_tls_info(const struct call *, struct tls_info *);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* request.c -- from the configuration and the URL of this hop to the request that is sent. */
+#include <stdlib.h>
+
+#include "app/get/get_impl.h"
+#include "app/get/rules.h"
+#include "base/text.h"
+#include "http/fields.h"
+#include "http/uri.h"
+#include "rt/loop.h"
+
+/* ---- The URL ---- */
+
+/* Spaces, controls and bytes outside of ASCII become escapes, as they do when a browser is given them. */
+static err_t clean(struct slice typed, struct buf *out)
+{
+    bool scheme = slice_find_slice(typed, S("://")) < slice_find(typed, '/', 0);
+    if (!scheme)
+        TRY(buf_add(out, S("http://")));
+    for (size_t i = 0; i < typed.n; i++) {
+        unsigned char c = (unsigned char)typed.p[i];
+        if (c <= ' ' || c >= 0x7f)
+            TRY(buf_format(out, "%%%02X", c));
+        else
+            TRY(buf_add_char(out, (char)c));
+    }
+    return NULL;
+}
+
+static err_t check_url(const struct uri *u)
+{
+    if (!slice_eq_case(u->scheme, S("http")) && !slice_eq_case(u->scheme, S("https")))
+        return fault(E_USAGE, "'%.*s:' is not supported (http and https are)", SLICE_ARG(u->scheme));
+    if (u->host.n == 0)
+        return fault(E_USAGE, "there is no host in the URL");
+    if (slice_has(u->host, '%'))
+        return fault(E_USAGE, "host '%.*s': write names outside of ASCII in their xn-- form", SLICE_ARG(u->host));
+    return NULL;
+}
+
+/* --get: the data goes behind the question mark. */
+static err_t add_query(struct transfer *t)
+{
+    struct slice data = buf_slice(&t->payload.text);
+    if (t->payload.count > 1 || (t->payload.count && t->payload.pieces[0].fd >= 0))
+        return fault(E_USAGE, "--get with a form or an upload");
+    t->payload.method = NULL;
+    if (data.n == 0)
+        return NULL;
+    t->url.query =
+        arena_format(&t->arena, "%.*s%s%.*s", SLICE_ARG(t->url.query), t->url.query.n ? "&" : "", SLICE_ARG(data));
+    t->url.has_query = true;
+    return t->url.query.p ? NULL : E_NO_MEMORY;
+}
+
+err_t request_url(struct transfer *t, struct slice typed)
+{
+    AUTO(buf_free) struct buf text = {0};
+    struct uri u;
+    TRY(clean(typed, &text));
+    struct slice kept = arena_copy(&t->arena, buf_slice(&text));
+    if (!kept.p)
+        return E_NO_MEMORY;
+    TRY(uri_parse(kept, &u));
+    TRY(check_url(&u));
+    if (t->run->conf->textbook)
+        t->url = u; /* the path as it was typed */
+    else
+        TRY(uri_normalise(&t->arena, &u, &t->url));
+    if (t->url.path.n == 0)
+        t->url.path = S("/");
+    TRY(payload_make(t->run->conf, &t->payload));
+    if (t->run->conf->data_in_url && t->payload.method)
+        TRY(add_query(t));
+    t->first_url = t->url;
+    return NULL;
+}
+
+/* ---- Fields ---- */
+
+struct draft {
+    struct transfer *t;
+    struct arena *arena;
+    struct http_fields *fields;
+    bool home; /* this hop goes to the origin that the user named: what is secret may go along */
+};
+
+static struct slice line_name(const char *line)
+{
+    size_t n = strcspn(line, ":;");
+    return slice_of(line, n);
+}
+
+/* Has -H something to say about this name (another value, or none)? */
+static bool user_has(const struct draft *d, struct slice name)
+{
+    const struct get_list *h = &d->t->run->conf->headers;
+    for (size_t i = 0; i < h->n; i++)
+        if (slice_eq_case(line_name(h->v[i]), name))
+            return true;
+    return false;
+}
+
+static err_t add(struct draft *d, struct slice name, struct slice value)
+{
+    return fields_add(d->arena, d->fields, name, value) ? NULL : E_NO_MEMORY;
+}
+
+static err_t add_default(struct draft *d, const char *name, struct slice value)
+{
+    return value.n == 0 || user_has(d, slice_z(name)) ? NULL : add(d, slice_z(name), value);
+}
+
+static bool secret(struct slice name)
+{
+    return slice_eq_case(name, S("Authorization")) || slice_eq_case(name, S("Cookie")) ||
+           slice_eq_case(name, S("Host"));
+}
+
+static err_t add_user_lines(struct draft *d)
+{
+    const struct get_list *h = &d->t->run->conf->headers;
+    for (size_t i = 0; i < h->n; i++) {
+        struct slice line = slice_z(h->v[i]), name = line_name(h->v[i]);
+        struct slice value = slice_trim(slice_from(line, name.n + 1));
+        bool empty = name.n < line.n && line.p[name.n] == ';';
+        if (name.n == line.n)
+            return fault(E_USAGE, "-H '%s': NAME: VALUE is wanted", h->v[i]);
+        if ((value.n == 0 && !empty) || (secret(name) && !d->home))
+            continue;
+        TRY(add(d, name, empty ? S("") : value));
+    }
+    return NULL;
+}
+
+static struct slice basic(struct arena *a, struct slice pair)
+{
+    AUTO(buf_free) struct buf b = {0};
+    if (buf_add(&b, S("Basic ")) || text_base64_add(&b, pair))
+        return SLICE_NONE;
+    return arena_copy(a, buf_slice(&b));
+}
+
+/* user:password of a URL, its escapes undone. */
+static struct slice basic_of_url(struct arena *a, struct slice userinfo)
+{
+    AUTO(buf_free) struct buf plain = {0};
+    if (text_percent_decode(userinfo, &plain))
+        return SLICE_NONE;
+    if (!slice_has(userinfo, ':') && buf_add_char(&plain, ':'))
+        return SLICE_NONE;
+    return basic(a, buf_slice(&plain));
+}
+
+static err_t add_authorization(struct draft *d)
+{
+    const struct get_conf *c = d->t->run->conf;
+    struct slice value = SLICE_NONE;
+    if (d->home && c->bearer)
+        value = arena_format(d->arena, "Bearer %s", c->bearer);
+    else if (d->home && c->user)
+        value = basic(d->arena, slice_z(c->user));
+    else if (d->t->url.has_userinfo)
+        value = basic_of_url(d->arena, d->t->url.userinfo);
+    return add_default(d, "Authorization", value);
+}
+
+static err_t add_cookies(struct draft *d)
+{
+    struct run *r = d->t->run;
+    const struct uri *u = &d->t->url;
+    AUTO(buf_free) struct buf b = {0};
+    if (r->jar_used) {
+        struct cookie_origin to = {u->host, u->path, slice_eq(u->scheme, S("https"))};
+        TRY(cookie_jar_header(&r->jar, &to, wall_now() / TICK_S, &b));
+    }
+    const char *own = r->conf->cookie;
+    if (own && strchr(own, '=') && d->home)
+        TRY(buf_format(&b, "%s%s", b.n ? "; " : "", own));
+    return b.n ? add_default(d, "Cookie", arena_copy(d->arena, buf_slice(&b))) : NULL;
+}
+
+/* Ask for the rest only, and only if it is still the same thing (RFC 9110 section 13.1.5). */
+static err_t add_range(struct draft *d)
+{
+    const struct transfer *t = d->t;
+    if (t->resuming) {
+        struct slice v = t->output.validator;
+        TRY(add_default(d, "Range", arena_format(d->arena, "bytes=%llu-", (unsigned long long)t->start)));
+        return v.n ? add_default(d, "If-Range", v) : NULL;
+    }
+    const char *range = t->run->conf->range;
+    return range ? add_default(d, "Range", arena_format(d->arena, "bytes=%s", range)) : NULL;
+}
+
+static err_t add_fields(struct draft *d)
+{
+    const struct get_conf *c = d->t->run->conf;
+    const struct payload *p = &d->t->payload;
+    bool json = c->data_count && c->data[0].kind == DATA_JSON;
+    bool body = p->method && !d->t->drop_body;
+    TRY(add_authorization(d));
+    TRY(add_default(d, "User-Agent", slice_z(c->user_agent)));
+    TRY(add_default(d, "Accept", json ? S("application/json") : S("*/*")));
+    if (c->compressed)
+        TRY(add_default(d, "Accept-Encoding", S(CODING_ACCEPT_ALL)));
+    TRY(add_default(d, "Referer", slice_z(c->referer)));
+    TRY(add_range(d));
+    TRY(add_cookies(d));
+    if (body)
+        TRY(add_default(d, "Content-Type", buf_slice(&p->type)));
+    return add_user_lines(d);
+}
+
+/* ---- The proxy ---- */
+
+static const char *environment(const char *lower, const char *upper)
+{
+    const char *v = getenv(lower);
+    return v && *v ? v : upper ? getenv(upper) : NULL;
+}
+
+/* HTTP_PROXY in capitals is not read: a CGI script's client could set it by a Proxy: field (httpoxy). */
+static const char *proxy_text(const struct get_conf *c, bool secure)
+{
+    if (c->proxy)
+        return c->proxy;
+    const char *v = secure ? environment("https_proxy", "HTTPS_PROXY") : environment("http_proxy", NULL);
+    return v && *v ? v : environment("all_proxy", "ALL_PROXY");
+}
+
+static bool excused(const struct get_conf *c, const struct uri *u)
+{
+    const char *list = c->no_proxy ? c->no_proxy : environment("no_proxy", "NO_PROXY");
+    return list && rules_no_proxy(slice_z(list), u->host, uri_port(u));
+}
+
+static err_t choose_proxy(struct draft *d, struct request_parts *out)
+{
+    enum { PROXY_PORT = 1080 }; /* curl's */
+    const struct get_conf *c = d->t->run->conf;
+    const char *text = proxy_text(c, out->request.secure);
+    struct uri u;
+    if (!text || !*text || c->unix_path || excused(c, &d->t->url))
+        return NULL;
+    struct slice url = strstr(text, "://") ? slice_z(text) : arena_format(d->arena, "http://%s", text);
+    TRY(uri_parse(url, &u));
+    out->proxy.secure = slice_eq_case(u.scheme, S("https"));
+    if ((!out->proxy.secure && !slice_eq_case(u.scheme, S("http"))) || !u.host.n)
+        return fault(E_USAGE, "proxy '%s': http://HOST:PORT or https://HOST:PORT is wanted", text);
+    out->proxy.host = u.host;
+    out->proxy.port = u.port ? u.port : out->proxy.secure ? 443 : PROXY_PORT;
+    if (c->proxy_user)
+        out->proxy.authorization = basic(d->arena, slice_z(c->proxy_user));
+    else if (u.has_userinfo)
+        out->proxy.authorization = basic_of_url(d->arena, u.userinfo);
+    out->request.proxy = &out->proxy;
+    out->request.tunnel = c->tunnel;
+    return NULL;
+}
+
+/* ---- All together ---- */
+
+static struct slice method_of(const struct transfer *t)
+{
+    const struct get_conf *c = t->run->conf;
+    if (c->method)
+        return slice_z(c->method);
+    if (c->head_only)
+        return S("HEAD");
+    return t->payload.method ? slice_z(t->payload.method) : S("GET");
+}
+
+err_t request_make(struct transfer *t, struct arena *arena, struct request_parts *out)
+{
+    const struct get_conf *c = t->run->conf;
+    const struct uri *u = &t->url;
+    *out = (struct request_parts){0};
+    struct draft d = {t, arena, &out->fields, c->trust_location || rules_same_origin(u, &t->first_url)};
+    if (!t->method.n)
+        t->method = method_of(t);
+    TRY(add_fields(&d));
+    struct client_request *rq = &out->request;
+    rq->method = t->method;
+    rq->secure = slice_eq(u->scheme, S("https"));
+    rq->host = u->host;
+    rq->port = uri_port(u);
+    rq->target = u->has_query ? arena_format(arena, "%.*s?%.*s", SLICE_ARG(u->path), SLICE_ARG(u->query)) : u->path;
+    rq->fields = &out->fields;
+    if (!t->drop_body)
+        rq->body = payload_body(&t->payload);
+    rq->unix_path = c->unix_path;
+    return rq->target.p ? choose_proxy(&d, out) : E_NO_MEMORY;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/client.h"
+
+#include "base/check.h"
+#include "http/client_impl.h"
+#include "http/h1_parse.h"
+#include "rt/loop.h"
+
+void client_init(struct client *c)
+{
+    list_init(&c->h2);
+}
+
+void client_done(struct client *c)
+{
+    if (c->own_pool)
+        pool_free(c->pool);
+    c->pool = NULL;
+    tls_unref(c->tls);
+    c->tls = NULL;
+}
+
+/* ---- Opening ---- */
+
+static err_t pool_of(struct client *c, struct pool **out)
+{
+    static const struct pool_options options = {.idle_ms = 60000, .idle_per_origin = 16, .idle_total = 64};
+    if (!c->pool) {
+        TRY(pool_new(&options, &c->pool));
+        c->own_pool = true;
+    }
+    *out = c->pool;
+    return NULL;
+}
+
+static err_t attempt(struct client *c, const struct client_request *rq, struct call *call, bool fresh, tick until)
+{
+    struct pool *pool;
+    TRY(pool_of(c, &pool));
+    TRY(pool_acquire(pool, call->key, fresh || rq->fresh, &call->conn, until));
+    call->reused = call->conn->stream != NULL;
+    if (!call->conn->stream)
+        TRY(client_dial(c, rq, call, &call->conn->stream, until));
+    call->stream = call->conn->stream;
+    return h1_client_open(call, until);
+}
+
+/* Is the request worth sending again by itself (RFC 9110 section 9.2.2)? Only when a parked connection turned out to
+   be dead: not a byte of an answer had come. */
+static bool again(struct call *call, err_t e)
+{
+    static const unsigned idempotent =
+        1u << M_GET | 1u << M_HEAD | 1u << M_PUT | 1u << M_DELETE | 1u << M_OPTIONS | 1u << M_TRACE;
+    const struct client_body *body = &call->request->body;
+    if (!call->reused || call->in.n || call->answered || (e != E_EOF && e != E_RESET))
+        return false;
+    if (!(idempotent >> call->method & 1))
+        return false;
+    return !body->read || (body->rewind && !body->rewind(body->arg));
+}
+
+void client_release(struct call *call, bool keep)
+{
+    if (call->conn)
+        pool_release(call->conn, keep);
+    call->conn = NULL;
+    call->stream = NULL;
+}
+
+static void forget_attempt(struct call *call)
+{
+    scope_close(&call->uploads);
+    scope_open(&call->uploads);
+    client_release(call, false);
+    call->in.n = 0;
+    call->uploading = call->may_proceed = false;
+    call->upload_error = NULL;
+    call->times = (struct client_times){.start = call->times.start};
+    call->retries++;
+    fault_clear();
+}
+
+err_t client_open(struct client *c, const struct client_request *rq, struct call *call, tick until)
+{
+    *call = (struct call){.client = c, .request = rq, .method = h1_method(rq->method), .length = CLIENT_UNKNOWN};
+    call->times.start = clock_now();
+    scope_open(&call->uploads);
+    waitq_init(&call->proceed);
+    struct buf key = {0};
+    err_t e = client_key(rq, &key);
+    call->key = e ? SLICE_NONE : arena_copy(&call->arena, buf_slice(&key));
+    buf_free(&key);
+    TRY(e);
+    e = attempt(c, rq, call, false, until);
+    if (e && again(call, e)) {
+        forget_attempt(call);
+        e = attempt(c, rq, call, true, until);
+    }
+    return e;
+}
+
+/* ---- Using ---- */
+
+err_t call_read(struct call *call, void *p, size_t cap, size_t *got, tick until)
+{
+    *got = 0;
+    if (call->done)
+        return NULL;
+    TRY(call->ops->read(call, p, cap, got, until));
+    call->received += *got;
+    if (call->done)
+        call->times.done = clock_now();
+    return NULL;
+}
+
+void call_close(struct call *call)
+{
+    if (!call->client)
+        return; /* never opened, or closed already */
+    scope_close(&call->uploads);
+    if (call->ops)
+        call->ops->close(call);
+    client_release(call, false);
+    buf_free(&call->in);
+    buf_free(&call->out);
+    buf_free(&call->raw_trailers);
+    arena_reset(&call->arena);
+    call->client = NULL;
+}
+
+err_t call_detach(struct call *call, struct stream **out, struct slice *early)
+{
+    return call->ops->detach ? call->ops->detach(call, out, early) : E_UNSUPPORTED;
+}
+
+bool call_tls_info(const struct call *call, struct tls_info *info)
+{
+    return call->stream && tls_info(call->stream, info);
+}

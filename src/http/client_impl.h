@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* client_impl.h -- what the files of the client share. Nobody else includes it. */
+#pragma once
+
+#include "http/client.h"
+
+/* ---- client_dial.c: a new connection, ready for its first request ---- */
+
+/* "https example.org:443 via proxy:3128": connections with the same text can stand in for each other. */
+MUST err_t client_key(const struct client_request *, struct buf *);
+MUST err_t client_dial(struct client *, const struct client_request *, struct call *, struct stream **, tick until);
+
+/* ---- client.c ---- */
+
+void client_release(struct call *, bool keep); /* the connection goes back to the pool, or away */
+
+/* ---- h1_client.c ---- */
+
+/* Send the request on call->stream and read the final head. */
+MUST err_t h1_client_open(struct call *, tick until);
+
+/* ---- h2_client.c ---- */
+
+struct h2_session;
+/* Make call->stream a session of client's, which owns it from then on. */
+MUST err_t h2_client_start(struct client *, struct slice key, struct stream *, struct h2_session **, tick until);
+struct h2_session *h2_client_find(struct client *, struct slice key); /* one with room for a stream, or NULL */
+MUST err_t h2_client_open(struct call *, struct h2_session *, tick until);
+void h2_client_close_all(struct client *);
