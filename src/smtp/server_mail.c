@@ -139,37 +139,40 @@ static err_t end_message(struct smtp_server *s)
 
 /* ---- DATA ---- */
 
-/* One line or part of one, as it came: takes the stuffed dot out. True at the final dot. */
-static err_t data_line(struct smtp_server *s, struct slice part, bool line_start, bool *end)
+/* A line, or the start of one, that begins with a dot: it is the end, or the dot was stuffed. */
+static err_t dotted_line(struct smtp_server *s, struct slice part, bool *end)
 {
-    *end = line_start && part.n == 3 && memcmp(part.p, ".\r\n", 3) == 0;
-    if (*end)
-        return NULL;
-    if (line_start && part.p[0] == '.')
-        part = slice_from(part, 1);
-    return smtp_server_text(s, part);
+    *end = slice_eq(part, S(".\r\n"));
+    return *end ? NULL : smtp_server_text(s, slice_from(part, 1));
 }
 
+struct data_state { /* carried from one piece read to the next */
+    bool line_start; /* the next byte begins a line */
+    bool after_cr;   /* the last byte was a CR */
+    bool end;        /* the final dot has been seen */
+};
+
 /* Of what has been read, everything up to the last point that needs no look ahead. */
-static err_t data_some(struct smtp_server *s, bool *line_start, bool *end)
+static err_t data_some(struct smtp_server *s, struct data_state *d)
 {
     struct slice in = smtp_server_unread(s), run = slice_first(in, 0);
     size_t at = 0;
-    while (at < in.n && !*end) {
+    while (at < in.n && !d->end) {
         size_t lf = slice_find(in, '\n', at);
         size_t next = lf == SIZE_MAX ? in.n : lf + 1;
-        bool dotted = *line_start && in.p[at] == '.';
+        bool dotted = d->line_start && in.p[at] == '.';
         if (lf == SIZE_MAX && dotted && in.n - at < 3)
             break; /* could be the final dot */
         if (dotted) {
             if (run.n)
                 TRY(smtp_server_text(s, run));
-            TRY(data_line(s, slice_of(in.p + at, next - at), true, end));
+            TRY(dotted_line(s, slice_of(in.p + at, next - at), &d->end));
             run = slice_of(in.p + next, 0);
         } else {
             run.n += next - at;
         }
-        *line_start = lf != SIZE_MAX && lf > 0 && in.p[lf - 1] == '\r';
+        d->line_start = lf != SIZE_MAX && (lf > at ? in.p[lf - 1] == '\r' : d->after_cr);
+        d->after_cr = in.p[next - 1] == '\r';
         at = next;
     }
     if (run.n)
@@ -186,14 +189,12 @@ err_t smtp_server_data(struct smtp_server *s)
         return smtp_server_reply(s, "503 5.5.1 DATA and BDAT do not mix");
     TRY(begin_delivery(s));
     TRY(smtp_server_reply(s, "354 End with CR LF . CR LF"));
-    bool line_start = true, end = false;
-    while (!end) {
+    struct data_state d = {.line_start = true};
+    while (!d.end) {
         if (smtp_server_unread(s).n)
-            TRY(data_some(s, &line_start, &end));
-        if (!end)
+            TRY(data_some(s, &d));
+        if (!d.end)
             TRY(smtp_server_more(s, SMTP_SERVER_READ));
-        if (s->leaving)
-            return NULL;
     }
     return end_message(s);
 }
@@ -202,7 +203,7 @@ err_t smtp_server_data(struct smtp_server *s)
 
 static err_t swallow(struct smtp_server *s, uint64_t n, bool use)
 {
-    while (n && !s->leaving) {
+    while (n) {
         if (smtp_server_unread(s).n == 0)
             TRY(smtp_server_more(s, SMTP_SERVER_READ));
         struct slice part = slice_first(smtp_server_unread(s), n);
@@ -229,8 +230,6 @@ err_t smtp_server_bdat(struct smtp_server *s, const struct smtp_request *r)
         TRY(begin_delivery(s));
     }
     TRY(swallow(s, r->size, !s->damage));
-    if (s->leaving)
-        return NULL;
     if (r->last)
         return end_message(s);
     if (s->damage)

@@ -140,6 +140,8 @@ static err_t find_sender(const struct mail_options *o, struct mail_draft *d, con
 static err_t add_crlf(struct buf *b, struct slice raw)
 {
     struct slice line;
+    if (slice_ends(raw, S("\n")))
+        raw.n--;
     while (slice_cut(&raw, '\n', &line)) {
         if (line.n && line.p[line.n - 1] == '\r')
             line.n--;

@@ -64,6 +64,8 @@ void mail_report_add(struct mail_report *r, uint64_t number, const struct mail_d
         r->failed++;
     if (result->err && result->err != E_PARTLY && !result->err->retry && !r->first)
         r->first = result->err;
+    if (result->err && result->err->retry && !r->passing)
+        r->passing = result->err;
 }
 
 err_t mail_report_sum(const struct mail_report *r)
@@ -72,5 +74,5 @@ err_t mail_report_sum(const struct mail_report *r)
         return NULL;
     if (r->accepted || r->partly)
         return E_PARTLY;
-    return r->first ? r->first : E_DEFERRED;
+    return r->first ? r->first : r->failed == 1 ? r->passing : E_DEFERRED;
 }
