@@ -7,11 +7,12 @@
 #include "cmd/daemon.h"
 #include "cmd/verb.h"
 #include "net/tls.h"
+#include "net/tls_auto.h"
 
 struct sink_conf {
     struct daemon_conf daemon;
     const char *maildir, *users, *name, *tls_cert, *tls_key, *auth;
-    bool tls_first, require_auth, require_tls, lenient, quiet, json;
+    bool tls_auto, tls_first, require_auth, require_tls, lenient, quiet, json;
     uint64_t max_size, max_rcpts, max_connections;
     int64_t idle;
     struct opt_list faults, without;
@@ -53,9 +54,15 @@ static err_t hide_extensions(struct sink_conf *c)
 
 static err_t make_tls(struct sink_conf *c)
 {
+    struct tls_auto made;
     struct tls_pair pair = {c->tls_cert, c->tls_key ? c->tls_key : c->tls_cert};
+    if (c->tls_auto) {
+        TRY(tls_auto(&made));
+        pair = (struct tls_pair){made.cert, made.key};
+        fprintf(stderr, "l7 mail sink: clients verify it with --ca %s\n", made.ca);
+    }
     if (!pair.cert)
-        return c->tls_first ? fault(E_USAGE, "--tls wants --tls-cert and --tls-key") : NULL;
+        return c->tls_first ? fault(E_USAGE, "--tls wants --tls-cert and --tls-key, or --tls-auto") : NULL;
     return tls_server_new(&(struct tls_server_options){.pairs = &pair, .count = 1}, &c->sink.tls);
 }
 
@@ -134,6 +141,10 @@ static const struct opt opts[] = {
      .help = "offer AUTH to these: user:password a line"},
     {.name = "auth", .type = OPT_STRING, .offset = AT(auth), .arg = "'MECH MECH'", .help = "mechanisms to offer (all)"},
     {.name = "require-auth", .type = OPT_FLAG, .offset = AT(require_auth), .help = "no mail without login"},
+    {.name = "tls-auto",
+     .type = OPT_FLAG,
+     .offset = AT(tls_auto),
+     .help = "offer STARTTLS with a certificate of a local authority"},
     {.name = "tls-cert",
      .type = OPT_STRING,
      .offset = AT(tls_cert),

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "net/tls.h"
 #include "rt/loop.h"
+#include "wire/trace.h"
 
 enum { READ_STEP = 16 * 1024, OUT_MAX = 1 << 20 };
 
@@ -165,10 +166,12 @@ err_t smtp_starttls(struct smtp_session *s, struct tls *tls, tick until)
                      "%s: the server, or somebody between, sent %zu bytes in the clear before the TLS handshake",
                      s->host, s->in.n);
     }
-    struct stream *below = s->stream;
-    s->stream = NULL;
+    struct trace *trace;
+    struct stream *below = trace_lift(s->stream, &trace), *secure = NULL;
     s->closing = true; /* until the handshake is through */
-    TRY(stream_tls_client(below, tls, slice_z(s->host), &s->stream, smtp_deadline(s->step_ms, until)));
+    err_t e = stream_tls_client(below, tls, slice_z(s->host), &secure, smtp_deadline(s->step_ms, until));
+    s->stream = trace_lower(trace, e ? NULL : secure);
+    TRY(e);
     s->closing = false;
     s->secure = true;
     return NULL;

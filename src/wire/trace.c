@@ -248,3 +248,22 @@ void trace_secret(struct stream *s, bool on)
     if (s)
         trace_of(s)->talk.masked = on ? trace_of(s)->we : 0;
 }
+
+struct stream *trace_lift(struct stream *s, struct trace **t)
+{
+    *t = s->ops == &ops ? trace_of(s) : NULL;
+    return *t ? s->below : s;
+}
+
+struct stream *trace_lower(struct trace *t, struct stream *below)
+{
+    if (!t)
+        return below;
+    if (!below) {
+        dialogue_end(&t->talk);
+        free(t);
+        return NULL;
+    }
+    t->stream.below = below;
+    return &t->stream;
+}
