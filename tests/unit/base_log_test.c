@@ -156,7 +156,7 @@ static void missing_folder(void **state)
 {
     (void)state;
     struct log_file *f;
-    assert_err(log_file_open("/nonexistent/log", &f), E_NOT_FOUND);
+    assert_err(log_file_open("/proc/no-such-folder/log", &f), E_NOT_FOUND);
 }
 
 int main(void)
