@@ -218,3 +218,18 @@ void cache_body_drop_before(struct cache_body *b, uint64_t at)
     memmove(b->v, b->v + n, (b->count - n) * sizeof b->v[0]);
     b->count -= n;
 }
+
+bool cache_body_hole(const struct cache_body *b, uint64_t *from, uint64_t *n)
+{
+    uint64_t at = 0;
+    int holes = 0;
+    for (uint32_t i = 0; i <= b->count; i++) {
+        uint64_t next = i < b->count ? b->v[i].at : b->length;
+        if (next > at) {
+            *from = at, *n = next - at;
+            holes++;
+        }
+        at = i < b->count ? b->v[i].at + b->v[i].n : at;
+    }
+    return holes == 1 && b->length != CACHE_LENGTH_UNKNOWN;
+}

@@ -59,3 +59,5 @@ static inline bool cache_body_complete(const struct cache_body *b)
 }
 /* Forget the blocks before `at` (a body too large to keep, once every reader is past them). */
 void cache_body_drop_before(struct cache_body *, uint64_t at);
+/* The one hole of a partial body; false when there are several or none. */
+bool cache_body_hole(const struct cache_body *, uint64_t *from, uint64_t *n);

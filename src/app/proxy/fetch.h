@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fetch.h -- one question to an origin, shared by fetch.c (who asks), relay.c (straight through) and fill.c (into the
+ * cache). A fetch is one allocation, because the filler outlives the exchange that started it.
+ */
+#pragma once
+
+#include "app/proxy/internal.h"
+
+enum { FETCH_CANDIDATES = 8 };
+
+struct fetch {
+    struct job *job;        /* who asks; NULL once the filler has taken over */
+    struct proxy *p;
+    struct proxy_loop *here;
+    struct call call;
+    struct client_request request;
+    struct http_fields fields;       /* of the request, in the job's arena */
+    int64_t request_ns, response_ns; /* wall clock */
+    struct fresh_rules rules;
+    struct fresh_info info;
+    struct cache_flight *flight;
+    struct cache_object *object;     /* being filled */
+    struct cache_object *partner;    /* a stored partial of the same representation, or NULL */
+    uint64_t at;                     /* where the next byte belongs */
+    uint64_t end;                    /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
+    bool open;                       /* client_open has been called */
+};
+
+/* What the cache adds to the request: conditions, or a range that is missing. */
+struct fetch_terms {
+    struct cache_object *v[FETCH_CANDIDATES]; /* stored responses to validate; not owned */
+    int n;
+    bool complete;    /* v[0] is partial: ask for the bytes it lacks, from `hole` on */
+    uint64_t hole, hole_n;
+    bool plain;       /* none of the client's own conditions either */
+};
+
+struct fetch *fetch_new(struct job *);
+void fetch_free(struct fetch *);
+/* Send the request and wait for the head. */
+MUST err_t fetch_ask(struct fetch *, const struct fetch_terms *, tick until);
+
+/* relay.c: the response goes to the client as it comes. */
+MUST err_t relay(struct job *, struct fetch *, tick until);
+/* Fields of the response as the client gets them. */
+MUST err_t relay_fields(struct job *, struct fetch *, struct http_fields *);
+
+/* fill.c */
+/* Can and may this response be stored? NULL, or why not. */
+const char *fill_refused(struct job *, struct fetch *);
+/* Is this 206 exactly the missing part of `partial`? */
+bool fill_fits(const struct fetch *, const struct cache_object *partial, uint64_t hole, uint64_t n);
+/* Make the object, publish it to the flight, start the filler, and read along for the job's client. Takes the fetch
+   over in any case. */
+MUST err_t fill_and_read(struct job *, struct fetch *, tick until);
+/* Answer from a flight that somebody else fills. */
+MUST err_t fill_follow(struct job *, struct cache_flight *, tick until);
+/* A 304 (or a 200 to HEAD) updates `old`: the new object, in the index, with a reference; NULL when out of memory. */
+struct cache_object *fill_updated(struct job *, struct fetch *, struct cache_object *old);

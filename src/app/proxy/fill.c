@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fill.c -- responses on their way into the cache. A filler fiber of the loop's (not of the client's: one that leaves
+ * does not end it for the others) reads the origin into the object's body; everybody, the first client included,
+ * reads along from there. Only a whole body enters the index.
+ */
+#include "app/proxy/fetch.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/stat.h"
+#include "http/status.h"
+
+/* How far a body that is too large to be kept may run ahead of its slowest reader. */
+enum { AHEAD_MAX = 1 << 20 };
+
+/* ---- May it be stored? ---- */
+
+/* "bytes 0-99/1000" (RFC 9110 section 14.4), of known total. */
+static bool content_range(const struct http_fields *f, uint64_t *from, uint64_t *end, uint64_t *total)
+{
+    struct slice s = fields_get(f, F_CONTENT_RANGE);
+    size_t dash = slice_find(s, '-', 0), slash = slice_find(s, '/', 0);
+    if (!slice_starts_case(s, S("bytes ")) || dash == SIZE_MAX || slash == SIZE_MAX || dash > slash)
+        return false;
+    uint64_t last;
+    if (!slice_u64(slice_of(s.p + 6, dash - 6), from) || !slice_u64(slice_of(s.p + dash + 1, slash - dash - 1), &last) ||
+        !slice_u64(slice_from(s, slash + 1), total) || last < *from || last >= *total)
+        return false;
+    *end = last + 1;
+    return true;
+}
+
+static const char *place(struct fetch *t, uint64_t *total)
+{
+    const struct http_response *r = &t->call.response;
+    uint64_t length = t->call.length;
+    t->at = 0;
+    t->end = length == CLIENT_UNKNOWN ? CACHE_LENGTH_UNKNOWN : length;
+    *total = t->end;
+    if (!status_has_body(r->status))
+        t->end = *total = 0;
+    if (r->status == 206) {
+        if (!content_range(&r->fields, &t->at, &t->end, total))
+            return "the Content-Range cannot be placed (RFC 9110 section 15.3.7)";
+        if (length != CLIENT_UNKNOWN && length != t->end - t->at)
+            return "Content-Range and Content-Length disagree";
+    }
+    return NULL;
+}
+
+bool fill_fits(const struct fetch *t, const struct cache_object *partial, uint64_t hole, uint64_t n)
+{
+    uint64_t from, end, total;
+    const struct http_fields *f = &t->call.response.fields;
+    return content_range(f, &from, &end, &total) && from == hole && end - from == n && total == partial->body->length &&
+           fresh_etag_eq(partial->etag, fields_get(f, F_ETAG), true);
+}
+
+const char *fill_refused(struct job *j, struct fetch *t)
+{
+    const struct http_response *r = &t->call.response;
+    struct fresh_request ask = j->ask;
+    uint64_t total;
+    ask.range = ask.range || t->partner;
+    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);
+    fresh_compute(&t->info, r->status, &r->fields, &t->rules, t->request_ns, t->response_ns);
+    const char *why = fresh_unstorable(&ask, r->status, &r->fields, &t->rules, &t->info);
+    if (!why)
+        why = place(t, &total);
+    if (!why && total != CACHE_LENGTH_UNKNOWN && total > j->p->o.object_max)
+        why = "larger than --max-object";
+    return why;
+}
+
+/* ---- Objects ---- */
+
+static bool in_fields(const struct http_fields *f, const struct http_field *one)
+{
+    for (uint16_t i = 0; i < f->n; i++)
+        if (one->id ? f->v[i].id == one->id : slice_eq_case(f->v[i].name, one->name))
+            return true;
+    return false;
+}
+
+/* The stored fields with those of a newer response (RFC 9111 section 3.2). */
+static err_t merged_fields(struct job *j, const struct http_fields *old, const struct http_fields *fresh,
+                           struct http_fields *out)
+{
+    for (uint16_t i = 0; i < old->n; i++)
+        if (!fresh_field_updates(&old->v[i]) || !in_fields(fresh, &old->v[i]))
+            if (!fields_add(j->arena, out, old->v[i].name, old->v[i].value))
+                return E_NO_MEMORY;
+    for (uint16_t i = 0; i < fresh->n; i++)
+        if (fresh_field_updates(&fresh->v[i]) || fresh->v[i].id == F_AGE)
+            if (!fields_add(j->arena, out, fresh->v[i].name, fresh->v[i].value))
+                return E_NO_MEMORY;
+    return NULL;
+}
+
+static struct cache_object *object_make(struct job *j, struct fetch *t, const struct http_fields *fields,
+                                        struct cache_body *body)
+{
+    struct buf vary = {.max = 16 << 10};
+    struct cache_object *o = NULL;
+    if (!cache_vary_make(fields, &j->in->fields, &vary)) {
+        struct cache_object_make m = {
+            .info = t->info, .key = j->key, .vary = buf_slice(&vary), .fields = fields, .body = body};
+        m.info.status = m.info.status == 206 ? 200 : m.info.status; /* RFC 9111 section 3.3 */
+        o = cache_object_new(&m);
+    }
+    buf_free(&vary);
+    return o;
+}
+
+struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_object *old)
+{
+    struct http_fields came = {0}, all = {0};
+    const struct http_response *r = &t->call.response;
+    if (head_from_origin(&r->fields, r->version, NULL, j->arena, &came) ||
+        merged_fields(j, &old->fields, &came, &all))
+        return NULL;
+    fresh_rules_of(&t->rules, &all, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);
+    fresh_compute(&t->info, old->info.status, &all, &t->rules, t->request_ns, t->response_ns);
+    struct http_fields stored = {0};
+    if (head_strip(&all, &t->rules.cc, j->arena, &stored))
+        return NULL;
+    struct cache_object *o = object_make(j, t, &stored, old->body);
+    if (!o)
+        return NULL;
+    bool keep = !(t->rules.cc.has & (CC_NO_STORE | CC_PRIVATE));
+    if (keep && !slice_eq(o->vary, old->vary))
+        store_put(j->p, o); /* another variant of the same bytes; the old one stays for whom it is for */
+    else if (keep && !cache_memory_replace(j->p->memory, old, o))
+        store_put(j->p, o);
+    else if (!keep)
+        cache_memory_remove(j->p->memory, old);
+    return o;
+}
+
+static err_t stored_fields(struct job *j, struct fetch *t, struct http_fields *out)
+{
+    const struct http_response *r = &t->call.response;
+    struct http_fields all = {0};
+    TRY(head_from_origin(&r->fields, r->version, &t->rules.cc, j->arena, &all));
+    for (uint16_t i = 0; i < all.n; i++)
+        if (r->status != 206 || all.v[i].id != F_CONTENT_RANGE)
+            if (!fields_add(j->arena, out, all.v[i].name, all.v[i].value))
+                return E_NO_MEMORY;
+    return NULL;
+}
+
+static err_t begin_object(struct job *j, struct fetch *t)
+{
+    uint64_t total;
+    struct http_fields fields = {0};
+    CHECK(!place(t, &total));
+    TRY(stored_fields(j, t, &fields));
+    if (t->call.response.status == 206 && !t->partner && fields_has(&fields, F_ETAG)) {
+        bool others; /* what is stored of the same representation already */
+        struct cache_object *o = cache_memory_find(j->p->memory, &j->key, &j->in->fields, &others);
+        if (o && o->body && o->body->length == total && fresh_etag_eq(o->etag, fields_get(&fields, F_ETAG), true))
+            t->partner = o;
+        else
+            cache_object_unref(o);
+    }
+    if (t->partner) {
+        struct http_fields merged = {0};
+        TRY(merged_fields(j, &t->partner->fields, &fields, &merged));
+        fields = merged;
+    }
+    struct cache_body *body = cache_body_new(total);
+    t->object = body ? object_make(j, t, &fields, body) : NULL;
+    cache_body_unref(body);
+    if (!t->object)
+        return E_NO_MEMORY;
+    t->object->partial = t->call.response.status == 206;
+    return NULL;
+}
+
+/* The object as it is to be found from now on: with a length that is known, or with what a partner holds too. */
+static struct cache_object *final_object(struct fetch *t)
+{
+    struct cache_object *o = t->object;
+    struct cache_body *body = o->body;
+    if (body->length != CACHE_LENGTH_UNKNOWN && !t->partner) {
+        o->memory += body->memory - sizeof *body;
+        o->partial = !cache_body_complete(body);
+        return cache_object_ref(o);
+    }
+    struct cache_body *whole = t->partner ? cache_body_new(body->length) : cache_body_ref(body);
+    err_t e = whole ? NULL : E_NO_MEMORY;
+    if (!e && t->partner) {
+        e = cache_body_merge(whole, body);
+        e = e ? e : cache_body_merge(whole, t->partner->body);
+    } else if (!e) {
+        pthread_mutex_lock(&t->flight->lock);
+        whole->length = whole->held;
+        pthread_mutex_unlock(&t->flight->lock);
+    }
+    struct cache_object *out = NULL;
+    if (!e)
+        out = cache_object_new(&(struct cache_object_make){
+            .info = o->info, .key = {o->key, o->hash}, .vary = o->vary, .fields = &o->fields, .body = whole});
+    cache_body_unref(whole);
+    return out;
+}
+
+/* ---- The filler ---- */
+
+static uint64_t slowest(const struct cache_flight *f)
+{
+    uint64_t at = UINT64_MAX;
+    for (struct list *l = f->reading.next; l != &f->reading; l = l->next)
+        at = LIST_ENTRY(l, struct flight_reader, link)->at < at ? LIST_ENTRY(l, struct flight_reader, link)->at : at;
+    return at;
+}
+
+/* A body without a length has outgrown what is kept: from now on it only serves those who read it already. */
+static err_t throttle(struct fetch *t)
+{
+    struct cache_flight *f = t->flight;
+    if (!f->closed) {
+        flight_unlist(f);
+        pthread_mutex_lock(&f->lock);
+        f->closed = true;
+        pthread_mutex_unlock(&f->lock);
+    }
+    for (;;) {
+        pthread_mutex_lock(&f->lock);
+        uint64_t at = slowest(f);
+        unsigned version = f->version;
+        if (f->readers)
+            cache_body_drop_before(t->object->body, at);
+        bool go = f->readers && t->at - at <= AHEAD_MAX, gone = !f->readers;
+        pthread_mutex_unlock(&f->lock);
+        if (gone)
+            return E_CANCELED;
+        if (go)
+            return NULL;
+        TRY(flight_wait(f, version, TICK_NEVER));
+    }
+}
+
+static err_t fill_once(struct fetch *t, size_t *got)
+{
+    struct cache_flight *f = t->flight;
+    struct cache_body *b = t->object->body;
+    uint64_t left = t->end == CACHE_LENGTH_UNKNOWN ? 0 : t->end - t->at;
+    char *room, spare[1];
+    size_t cap = sizeof spare;
+    if (b->held > t->p->o.object_max)
+        TRY(throttle(t));
+    if (t->end != CACHE_LENGTH_UNKNOWN && !left) {
+        room = spare; /* nothing more may come: this read finds the end */
+    } else {
+        pthread_mutex_lock(&f->lock);
+        err_t e = cache_body_room(b, t->at, left, &room, &cap);
+        pthread_mutex_unlock(&f->lock);
+        TRY(e);
+    }
+    TRY(call_read(&t->call, room, cap, got, after(t->p->o.origin_timeout / TICK_MS)));
+    if (!*got)
+        return t->end != CACHE_LENGTH_UNKNOWN && left ? E_TRUNCATED : NULL;
+    if (room == spare)
+        return E_PROTO;
+    pthread_mutex_lock(&f->lock);
+    cache_body_grow(b, *got);
+    t->at += *got;
+    flight_grown(f);
+    pthread_mutex_unlock(&f->lock);
+    return NULL;
+}
+
+static err_t fill_all(struct fetch *t)
+{
+    err_t e = NULL;
+    for (size_t got = 1; got && !e;)
+        e = fill_once(t, &got);
+    if (e) {
+        stat_add(STAT_CACHE_BROKEN, 1);
+        return e;
+    }
+    pthread_mutex_lock(&t->flight->lock);
+    if (!t->flight->readers && !t->flight->closed)
+        cache_body_trim(t->object->body);
+    pthread_mutex_unlock(&t->flight->lock);
+    return NULL;
+}
+
+/* The whole body is there: into the index first, then off the list of flights, so newcomers find one or the other. */
+static void fill_done(struct fetch *t, err_t e)
+{
+    struct cache_object *o = e || t->flight->closed ? NULL : final_object(t);
+    if (o)
+        store_put(t->p, o);
+    cache_object_unref(o);
+    flight_unlist(t->flight);
+    flight_finish(t->flight, e ? E_TRUNCATED : NULL);
+    if (e)
+        fault_clear();
+}
+
+static void fill_run(void *arg)
+{
+    struct fetch *t = arg;
+    err_t e = fill_all(t);
+    call_close(&t->call);
+    t->open = false;
+    fill_done(t, e);
+    fetch_free(t);
+}
+
+/* ---- Reading along ---- */
+
+static err_t read_along(struct job *j, struct cache_flight *f, struct flight_reader *r, tick until)
+{
+    for (bool patient = false;;) {
+        struct slice s;
+        bool end;
+        unsigned version;
+        err_t e = flight_read(f, r, &s, &end, &version);
+        if (e)
+            return fault(E_TRUNCATED, "the origin's answer broke off");
+        if (end)
+            return reply_end(j->ex, until);
+        if (s.n) {
+            TRY(reply_body(j->ex, s, until));
+            flight_read_advance(f, r, s.n);
+        } else if (!patient) {
+            patient = true; /* the filler may have it in the same turn: then head and body leave together */
+            TRY(fiber_yield());
+        } else {
+            TRY(reply_flush(j->ex, until));
+            TRY(flight_wait(f, version, until));
+        }
+    }
+}
+
+static err_t head_and_body(struct job *j, struct fetch *t, struct cache_flight *f, struct http_fields *fields,
+                           struct flight_reader *r, tick until)
+{
+    const struct http_response *in = &t->call.response;
+    struct http_response copy = {.status = in->status, .reason = arena_copy(j->arena, in->reason)};
+    err_t e = scope_spawn(loop_scope(loop_self()), "fill", fill_run, t);
+    if (e) { /* no fiber to be had: nobody can read along */
+        flight_unlist(f);
+        flight_finish(f, e);
+        fetch_free(t);
+        return e;
+    }
+    if (j->interims_open)
+        TRY(scope_join(&j->interims, until));
+    TRY(answer_head(j, copy.status, copy.reason, fields, until));
+    return read_along(j, f, r, until);
+}
+
+static err_t copy_fields(struct job *j, struct http_fields *f)
+{
+    for (uint16_t i = 0; i < f->n; i++) {
+        f->v[i].name = arena_copy(j->arena, f->v[i].name);
+        f->v[i].value = arena_copy(j->arena, f->v[i].value);
+        if (!f->v[i].name.p || !f->v[i].value.p)
+            return E_NO_MEMORY;
+    }
+    return NULL;
+}
+
+/* The missing part of a partial object, or a validation without a client: to the end first. */
+static err_t fill_to_the_end(struct job *j, struct fetch *t, tick until)
+{
+    err_t e = fill_all(t);
+    struct cache_object *o = e ? NULL : final_object(t);
+    call_close(&t->call);
+    t->open = false;
+    if (o)
+        store_put(t->p, o);
+    flight_unlist(t->flight);
+    flight_finish(t->flight, e ? E_TRUNCATED : NULL);
+    fetch_free(t);
+    if (!e && j->ex)
+        e = o && !o->partial ? answer_stored(j, o, until) : job_error(j, E_TRUNCATED, until);
+    else if (e && j->ex)
+        e = job_error(j, e, until);
+    cache_object_unref(o);
+    return e;
+}
+
+err_t fill_and_read(struct job *j, struct fetch *t, tick until)
+{
+    bool completes = t->partner != NULL;
+    struct http_fields fields = {0};
+    err_t e = begin_object(j, t);
+    if (!e && j->ex && !completes)
+        e = relay_fields(j, t, &fields);
+    if (!e)
+        e = copy_fields(j, &fields);
+    if (e) {
+        flight_release(t->flight, FLIGHT_ALONE, NULL);
+        fetch_free(t);
+        return e;
+    }
+    struct cache_flight *f = t->flight;
+    j->verdict.has_ttl = true;
+    j->verdict.ttl = fresh_ttl(&t->info, t->response_ns);
+    flight_publish(f, t->object, t->call.response.status);
+    if (completes || !j->ex)
+        return fill_to_the_end(j, t, until);
+    struct flight_reader r;
+    flight_read_open(f, &r);
+    r.at = t->at;
+    atomic_fetch_add(&f->refs, 1);
+    t->job = NULL;
+    if (j->ask.conditional && t->call.response.status == 200 && answer_not_modified(j, t->object)) {
+        struct cache_object *o = cache_object_ref(t->object);
+        e = scope_spawn(loop_scope(loop_self()), "fill", fill_run, t);
+        e = e ? e : answer_stored(j, o, until);
+        cache_object_unref(o);
+    } else {
+        e = head_and_body(j, t, f, &fields, &r, until);
+    }
+    flight_read_close(f, &r);
+    flight_unref(f);
+    return e;
+}
+
+err_t fill_follow(struct job *j, struct cache_flight *f, tick until)
+{
+    struct cache_object *o = f->object;
+    struct http_fields fields = {0};
+    struct flight_reader r;
+    if (f->done && !f->failed && o->body->length != CACHE_LENGTH_UNKNOWN && cache_body_complete(o->body))
+        return answer_stored(j, o, until);
+    for (uint16_t i = 0; i < o->fields.n; i++)
+        if (!fields_add(j->arena, &fields, o->fields.v[i].name, o->fields.v[i].value))
+            return E_NO_MEMORY;
+    struct slice age = arena_format(j->arena, "%lld", (long long)fresh_age(&o->info, wall_now()));
+    if (!age.p || !fields_add_id(j->arena, &fields, F_AGE, age))
+        return E_NO_MEMORY;
+    flight_read_open(f, &r);
+    err_t e = answer_head(j, o->info.status, SLICE_NONE, &fields, until);
+    if (!e)
+        e = read_along(j, f, &r, until);
+    flight_read_close(f, &r);
+    return e;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/proxy/head.h"
+
+/* Fields that never pass, whatever Connection says (RFC 9110 section 7.6.1). */
+static bool hop(const struct http_field *f)
+{
+    return fields_flags(f->id) & FIELD_HOP || slice_eq_case(f->name, S("Proxy-Connection"));
+}
+
+bool head_listed(const struct http_fields *f, struct slice name)
+{
+    struct fields_list walk = {.fields = f, .id = F_CONNECTION};
+    for (struct slice token; fields_element(&walk, &token);)
+        if (slice_eq_case(token, name))
+            return true;
+    return false;
+}
+
+struct slice head_via(uint8_t version)
+{
+    return version == 20 ? S("2.0 l7") : version == 10 ? S("1.0 l7") : S("1.1 l7");
+}
+
+static bool is_condition(uint8_t id)
+{
+    return id == F_IF_NONE_MATCH || id == F_IF_MODIFIED_SINCE || id == F_IF_MATCH || id == F_IF_UNMODIFIED_SINCE ||
+           id == F_IF_RANGE;
+}
+
+static bool request_drops(const struct head_request *h, const struct http_field *f, bool any_listed)
+{
+    if (f->id == F_HOST || f->id == F_EXPECT || f->id == F_CONTENT_LENGTH)
+        return true; /* written anew, or settled on this hop */
+    if (f->id == F_PROXY_AUTHORIZATION)
+        return !h->keep_proxy_auth;
+    if (hop(f) || (any_listed && f->id != F_CACHE_CONTROL && head_listed(&h->in->fields, f->name)))
+        return true;
+    if (h->drop_conditions && is_condition(f->id))
+        return true;
+    if (h->drop_range && (f->id == F_RANGE || f->id == F_IF_RANGE))
+        return true;
+    if (h->forwarded.on && !h->forwarded.trusted)
+        return f->id == F_FORWARDED || f->id == F_X_FORWARDED_FOR || f->id == F_X_FORWARDED_HOST ||
+               f->id == F_X_FORWARDED_PROTO;
+    return false;
+}
+
+/* Max-Forwards counts hops of TRACE and OPTIONS (RFC 9110 section 7.6.2); the caller has answered those at 0. */
+static struct slice one_less(struct arena *a, struct slice value)
+{
+    uint64_t n;
+    return slice_u64(value, &n) && n ? arena_format(a, "%llu", (unsigned long long)(n - 1)) : value;
+}
+
+static err_t add_forwarded(const struct head_forwarded *w, struct arena *a, struct http_fields *out)
+{
+    char text[ADDR_TEXT];
+    struct slice peer = arena_copy(a, slice_z(addr_text_host(w->peer, text)));
+    bool six = w->peer->sa.sa_family == AF_INET6;
+    struct slice proto = w->secure ? S("https") : S("http");
+    struct slice whole = arena_format(a, six ? "for=\"[%.*s]\";host=\"%.*s\";proto=%.*s" : "for=%.*s;host=\"%.*s\";proto=%.*s",
+                                      SLICE_ARG(peer), SLICE_ARG(w->host), SLICE_ARG(proto));
+    if (!peer.p || !whole.p || !fields_add_id(a, out, F_FORWARDED, whole) ||
+        !fields_add_id(a, out, F_X_FORWARDED_FOR, peer))
+        return E_HEADER_TOO_LARGE;
+    if (!fields_has(out, F_X_FORWARDED_HOST) && !fields_add_id(a, out, F_X_FORWARDED_HOST, w->host))
+        return E_HEADER_TOO_LARGE;
+    if (!fields_has(out, F_X_FORWARDED_PROTO) && !fields_add_id(a, out, F_X_FORWARDED_PROTO, proto))
+        return E_HEADER_TOO_LARGE;
+    return NULL;
+}
+
+err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_fields *out)
+{
+    const struct http_fields *in = &h->in->fields;
+    bool any_listed = fields_has(in, F_CONNECTION), ok = true;
+    if (h->host.n)
+        ok = fields_add_id(a, out, F_HOST, h->host);
+    bool counts = h->in->method == M_TRACE || h->in->method == M_OPTIONS;
+    for (uint16_t i = 0; i < in->n && ok; i++) {
+        const struct http_field *f = &in->v[i];
+        if (request_drops(h, f, any_listed))
+            continue;
+        struct slice value = f->id == F_MAX_FORWARDS && counts ? one_less(a, f->value) : f->value;
+        ok = fields_add(a, out, f->name, value);
+    }
+    if (ok && h->upgrade)
+        ok = fields_add_id(a, out, F_CONNECTION, S("Upgrade")) &&
+             fields_add_id(a, out, F_UPGRADE, fields_get(in, F_UPGRADE));
+    ok = ok && fields_add_id(a, out, F_VIA, head_via(h->in->version));
+    if (!ok)
+        return E_HEADER_TOO_LARGE;
+    return h->forwarded.on ? add_forwarded(&h->forwarded, a, out) : NULL;
+}
+
+static bool stripped(const struct cache_control *cc, struct slice name)
+{
+    for (int i = 0; cc && i < cc->strip_count; i++) {
+        struct slice rest = cc->strip[i], one;
+        while (fields_cut(&rest, &one))
+            if (slice_eq_case(one, name))
+                return true;
+    }
+    return false;
+}
+
+err_t head_from_origin(const struct http_fields *in, uint8_t version, const struct cache_control *strip,
+                       struct arena *a, struct http_fields *out)
+{
+    bool any_listed = fields_has(in, F_CONNECTION);
+    for (uint16_t i = 0; i < in->n; i++) {
+        const struct http_field *f = &in->v[i];
+        if (hop(f) || (any_listed && head_listed(in, f->name)) || stripped(strip, f->name))
+            continue;
+        if (strip && (f->id == F_PROXY_AUTHENTICATE || f->id == F_PROXY_AUTHENTICATION_INFO))
+            continue; /* RFC 9111 section 3.1 */
+        if (!fields_add(a, out, f->name, f->value))
+            return E_TOO_LARGE;
+    }
+    return fields_add_id(a, out, F_VIA, head_via(version)) ? NULL : E_TOO_LARGE;
+}
+
+err_t head_strip(const struct http_fields *in, const struct cache_control *strip, struct arena *a,
+                 struct http_fields *out)
+{
+    for (uint16_t i = 0; i < in->n; i++)
+        if (!stripped(strip, in->v[i].name) && !fields_add(a, out, in->v[i].name, in->v[i].value))
+            return E_TOO_LARGE;
+    return NULL;
+}

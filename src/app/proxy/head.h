@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * head.h -- field sections on their way through (RFC 9110 section 7.6): what is dropped, what is added, what is
+ * rewritten. Pure: results are in the arena given; values are borrowed from the input.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "http/cache_control.h"
+#include "http/fields.h"
+
+struct head_forwarded { /* for X-Forwarded-* and Forwarded in reverse mode */
+    bool on;
+    bool trusted;             /* keep what the client sent and append */
+    const struct addr *peer;
+    struct slice host;        /* as the client asked */
+    bool secure;
+};
+
+struct head_request {
+    const struct http_request *in;
+    struct slice host;                /* value of Host; empty: leave it to the client library */
+    bool keep_proxy_auth;             /* towards a parent proxy */
+    bool drop_conditions, drop_range; /* the cache puts its own in */
+    bool upgrade;                     /* Connection: Upgrade and Upgrade go along */
+    struct head_forwarded forwarded;
+};
+/* E_NO_MEMORY, E_HEADER_TOO_LARGE past the arena's cap. */
+MUST err_t head_to_origin(const struct head_request *, struct arena *, struct http_fields *out);
+
+/* A response's fields as they are forwarded and stored: hop-by-hop ones and those named by Connection gone, Via
+   added. `strip` (from no-cache="..." and private="...") lists fields that are not stored; NULL when forwarding. */
+MUST err_t head_from_origin(const struct http_fields *in, uint8_t version, const struct cache_control *strip,
+                            struct arena *, struct http_fields *out);
+
+/* Without the fields that `strip` names. */
+MUST err_t head_strip(const struct http_fields *in, const struct cache_control *strip, struct arena *,
+                      struct http_fields *out);
+bool head_listed(const struct http_fields *, struct slice name); /* is it named by Connection? */
+struct slice head_via(uint8_t version);                          /* "1.1 l7" */

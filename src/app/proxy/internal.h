@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h -- what the files of the proxy share.
+ *
+ * A `struct job` is one request on its way: where it goes and what the cache knows about it. It belongs to the
+ * exchange's fiber; a background validation has a job of its own, with copies and without an exchange.
+ */
+#pragma once
+
+#include "app/proxy/head.h"
+#include "app/proxy/proxy.h"
+#include "cache/flight.h"
+#include "cache/memory.h"
+#include "cache/verdict.h"
+#include "http/client.h"
+
+struct origins;
+struct origin;
+
+struct proxy_loop { /* one a worker, used on its loop only */
+    struct proxy *proxy;
+    int index;
+    struct client guarded; /* forward mode: addresses are judged before they are dialled */
+    struct client direct;  /* to configured origins and the parent */
+    struct slice dialling; /* host of the dial under way, for the judge */
+    bool started;
+};
+struct proxy {
+    struct proxy_options o;
+    int workers;
+    struct proxy_loop *loops;
+    struct cache_memory *memory; /* NULL: no cache */
+    struct flights *flights;
+    struct origins *origins; /* NULL in forward mode */
+    struct uri parent;
+    struct client_proxy parent_proxy;
+    struct buf auth; /* contents of the auth file */
+    _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
+    int control_fd;
+};
+
+enum route { ROUTE_FORWARD, ROUTE_ADDRESS, ROUTE_REVERSE };
+
+struct job {
+    struct proxy *p;
+    struct proxy_loop *here;
+    struct exchange *ex;            /* NULL: background */
+    const struct http_request *in;
+    struct arena *arena;
+    enum route route;
+    struct uri target;              /* scheme and host always set */
+    bool secure;                    /* https towards the origin */
+    struct slice host;              /* value of Host */
+    struct fresh_request ask;
+    struct cache_key key;
+    struct verdict verdict;
+    /* 1xx responses on their way to the client */
+    struct scope interims;
+    bool interims_open;
+    const struct http_response *interim_last;
+};
+
+/* -- proxy.c -- */
+err_t job_error(struct job *, err_t, tick until);      /* the page for a failure */
+err_t job_refuse(struct job *, uint16_t status, const char *why, tick until);
+void job_note(struct job *);                           /* the verdict into the access log */
+static inline tick origin_until(const struct job *j)
+{
+    return after(j->p->o.origin_timeout / TICK_MS);
+}
+
+/* -- answer.c -- */
+/* Answer from a stored, whole-or-partial object that may be used. */
+err_t answer_stored(struct job *, struct cache_object *, tick until);
+/* Can this (maybe partial) object give what the request wants? */
+bool answer_covers(const struct job *, const struct cache_object *);
+/* Head of a response that came from the origin or is read along: Cache-Status added, address form rewritten. */
+err_t answer_head(struct job *, uint16_t status, struct slice reason, struct http_fields *, tick until);
+/* Does the client's own If-None-Match or If-Modified-Since hold for this object (so that 304 is the answer)? */
+bool answer_not_modified(const struct job *, const struct cache_object *);
+
+/* -- fetch.c -- */
+/* The origin must be asked: nothing stored (NULL) or something to validate. Takes over the reference of `stale`. */
+err_t fetch_cached(struct job *, struct cache_object *stale, tick until);
+err_t fetch_pass(struct job *, tick until); /* not for the cache: straight through */
+void fetch_background(struct job *, struct cache_object *);
+
+/* -- store.c -- */
+struct cache_object *store_find(struct job *, bool *others);
+void store_put(struct proxy *, struct cache_object *);
+void store_invalidate(struct job *, const struct http_fields *response);
+
+/* -- tunnel.c -- */
+err_t tunnel_connect(struct job *, tick until);
+err_t tunnel_upgrade(struct job *, struct call *, tick until);
+
+/* -- address.c -- */
+/* Is the path the address form? Fills the job's target. */
+bool address_route(struct job *);
+/* A relative link of a page in address form: where it really goes, or {NULL, 0}. */
+struct slice address_referer(struct job *);
+err_t address_rewrite(struct job *, struct http_fields *);
+
+/* -- origin.c -- */
+MUST err_t origins_new(struct proxy *, struct origins **);
+void origins_free(struct origins *);
+struct origin *origin_pick(struct origins *, unsigned attempt);
+const struct uri *origin_uri(const struct origin *);
+bool origin_secure(const struct origin *);
+void origin_failed(struct origin *);
+void origin_well(struct origin *);
+int origins_count(const struct origins *);
+MUST err_t origins_start(struct proxy *, int index);
+
+/* -- control.c -- */
+MUST err_t control_start(struct proxy *);
+void control_stop(struct proxy *);
