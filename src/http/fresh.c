@@ -2,6 +2,7 @@
 #include "http/fresh.h"
 
 #include "base/clock.h"
+#include "http/cond.h"
 #include "http/date.h"
 #include "http/fields.h"
 #include "http/status.h"
@@ -357,22 +358,10 @@ bool fresh_field_updates(const struct http_field *f)
     return fresh_field_stored(f) && f->id != F_CONTENT_LENGTH && f->id != F_CONTENT_RANGE && f->id != F_AGE;
 }
 
-static struct slice etag_opaque(struct slice s)
-{
-    return slice_starts(s, S("W/")) ? slice_from(s, 2) : s;
-}
-
-bool fresh_etag_eq(struct slice a, struct slice b, bool strong)
-{
-    if (strong && (slice_starts(a, S("W/")) || slice_starts(b, S("W/"))))
-        return false;
-    return a.n && slice_eq(etag_opaque(a), etag_opaque(b));
-}
-
 bool fresh_head_matches(const struct http_fields *stored, uint64_t stored_length, const struct http_fields *head)
 {
     uint64_t length = 0;
-    if (fields_has(head, F_ETAG) && !fresh_etag_eq(fields_get(stored, F_ETAG), fields_get(head, F_ETAG), false))
+    if (fields_has(head, F_ETAG) && !etag_weak_eq(fields_get(stored, F_ETAG), fields_get(head, F_ETAG)))
         return false;
     if (fields_has(head, F_LAST_MODIFIED) &&
         !slice_eq(fields_get(stored, F_LAST_MODIFIED), fields_get(head, F_LAST_MODIFIED)))
@@ -384,8 +373,9 @@ bool fresh_head_matches(const struct http_fields *stored, uint64_t stored_length
 bool fresh_304_selects(const struct http_fields *stored, const struct http_fields *response, bool only)
 {
     struct slice etag = fields_get(response, F_ETAG), modified = fields_get(response, F_LAST_MODIFIED);
-    if (etag.n)
-        return fresh_etag_eq(fields_get(stored, F_ETAG), etag, !slice_starts(etag, S("W/")));
+    struct slice own = fields_get(stored, F_ETAG);
+    if (etag.n && (own.n || !modified.n))
+        return slice_starts(etag, S("W/")) ? etag_weak_eq(own, etag) : etag_strong_eq(own, etag);
     if (modified.n)
         return slice_eq(fields_get(stored, F_LAST_MODIFIED), modified) || !fields_has(stored, F_LAST_MODIFIED);
     /* Without any validator in the 304 the one response that was asked about is meant. */

@@ -83,4 +83,3 @@ bool fresh_method_safe(enum http_method);
 /* Section 4.4: does this answer to this method invalidate what is stored? */
 bool fresh_invalidates(enum http_method, uint16_t status);
 
-bool fresh_etag_eq(struct slice a, struct slice b, bool strong); /* RFC 9110 section 8.8.3.2 */

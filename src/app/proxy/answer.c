@@ -7,95 +7,45 @@
 
 #include "base/check.h"
 #include "base/stat.h"
+#include "http/cond.h"
 #include "http/date.h"
-#include "http/fresh.h"
+#include "http/range.h"
 
 enum { EXTRA_ROOM = 32 + VERDICT_ROOM };
 
-/* ---- The client's own conditions (RFC 9110 section 13, as RFC 9111 section 4.3.2 applies them to a cache) ---- */
+/* ---- What the client asks of it (RFC 9110 sections 13 and 14, as RFC 9111 section 4.3.2 applies them) ---- */
 
-static bool etag_listed(const struct http_fields *request, struct slice etag)
+static struct cond_resource resource(const struct cache_object *o)
 {
-    struct fields_list walk = {.fields = request, .id = F_IF_NONE_MATCH};
-    for (struct slice one; fields_element(&walk, &one);)
-        if (slice_eq(one, S("*")) || fresh_etag_eq(one, etag, false))
-            return true;
-    return false;
-}
-
-static int64_t modified_at(const struct cache_object *o)
-{
+    struct cond_resource c = {.exists = true, .etag = o->etag, .has_modified = true, .modified_s = o->info.date};
     int64_t at;
-    return date_parse(fields_get(&o->fields, F_LAST_MODIFIED), o->info.date, &at) ? at : o->info.date;
+    if (date_parse(fields_get(&o->fields, F_LAST_MODIFIED), o->info.date, &at))
+        c.modified_s = at; /* without it the Date stands in (section 4.3.2) */
+    return c;
 }
 
 bool answer_not_modified(const struct job *j, const struct cache_object *o)
 {
-    const struct http_fields *f = &j->in->fields;
-    int64_t since;
-    if (o->info.status != 200)
-        return false;
-    if (fields_has(f, F_IF_NONE_MATCH)) /* goes before If-Modified-Since */
-        return etag_listed(f, o->etag);
-    return fields_has(f, F_IF_MODIFIED_SINCE) &&
-           date_parse(fields_get(f, F_IF_MODIFIED_SINCE), wall_now() / TICK_S, &since) && modified_at(o) <= since;
+    struct cond_resource c = resource(o);
+    return o->info.status == 200 &&
+           cond_check(&j->in->fields, j->in->method, &c, wall_now() / TICK_S) == COND_NOT_MODIFIED;
 }
 
-/* ---- Ranges (RFC 9110 section 14) ---- */
-
-enum wanted { WANT_ALL, WANT_RANGE, WANT_NONE }; /* NONE: no byte of it exists, 416 */
-struct range {
-    uint64_t from, n;
-};
-
-/* One range; several are answered with the whole, as section 14.2 allows. */
-static enum wanted parse_range(struct slice value, uint64_t length, struct range *out)
+/* One range; several are answered with the whole, as RFC 9110 section 14.2 allows. */
+static enum range_result wanted_range(const struct job *j, const struct cache_object *o, struct range *out)
 {
-    if (!slice_starts_case(value, S("bytes=")) || slice_has(value, ','))
-        return WANT_ALL;
-    struct slice spec = slice_trim(slice_from(value, 6));
-    size_t dash = slice_find(spec, '-', 0);
-    uint64_t first = 0, last = UINT64_MAX;
-    if (dash == SIZE_MAX)
-        return WANT_ALL;
-    struct slice a = slice_first(spec, dash), b = slice_from(spec, dash + 1);
-    if ((a.n && !slice_u64(a, &first)) || (b.n && !slice_u64(b, &last)) || (!a.n && !b.n))
-        return WANT_ALL;
-    if (a.n && b.n && last < first)
-        return WANT_ALL;
-    if (!a.n) { /* the last so many bytes */
-        if (!last || !length)
-            return WANT_NONE;
-        first = last < length ? length - last : 0;
-        last = length - 1;
-    }
-    if (first >= length)
-        return WANT_NONE;
-    last = last < length - 1 ? last : length - 1;
-    *out = (struct range){first, last - first + 1};
-    return WANT_RANGE;
-}
-
-/* If-Range: the strong validator of the object, or the Range is void (section 13.1.5). */
-static bool if_range_holds(const struct http_fields *f, const struct cache_object *o)
-{
-    if (!fields_has(f, F_IF_RANGE))
-        return true;
-    struct slice v = fields_get(f, F_IF_RANGE);
-    if (slice_starts(v, S("\"")) || slice_starts(v, S("W/")))
-        return fresh_etag_eq(v, o->etag, true);
-    int64_t modified;
-    /* A date is strong when it is a minute older than the response (section 8.8.2.2). */
-    return slice_eq(v, fields_get(&o->fields, F_LAST_MODIFIED)) &&
-           date_parse(v, o->info.date, &modified) && o->info.date - modified >= 60;
-}
-
-static enum wanted wanted_range(const struct job *j, const struct cache_object *o, struct range *out)
-{
+    struct range v[RANGE_MAX];
+    struct cond_resource c = resource(o);
+    int n = 0;
+    c.has_modified = fields_has(&o->fields, F_LAST_MODIFIED);
     if (!j->ask.range || o->info.status != 200 || !o->body || o->body->length == CACHE_LENGTH_UNKNOWN ||
-        !if_range_holds(&j->in->fields, o))
-        return WANT_ALL;
-    return parse_range(fields_get(&j->in->fields, F_RANGE), o->body->length, out);
+        !cond_range_allowed(&j->in->fields, &c, wall_now() / TICK_S))
+        return RANGE_IGNORE;
+    enum range_result r = range_parse(fields_get(&j->in->fields, F_RANGE), o->body->length, v, &n);
+    if (r == RANGE_SOME && n > 1)
+        return RANGE_IGNORE;
+    *out = v[0];
+    return r;
 }
 
 bool answer_covers(const struct job *j, const struct cache_object *o)
@@ -104,9 +54,9 @@ bool answer_covers(const struct job *j, const struct cache_object *o)
     if (!o->partial)
         return true;
     switch (wanted_range(j, o, &r)) {
-    case WANT_RANGE:
-        return cache_body_has(o->body, r.from, r.n);
-    case WANT_NONE:
+    case RANGE_SOME:
+        return cache_body_has(o->body, r.first, r.last - r.first + 1);
+    case RANGE_UNSATISFIABLE:
         return true;
     default:
         return false;
@@ -210,14 +160,14 @@ static err_t answer_206(struct job *j, const struct cache_object *o, int64_t age
 {
     struct http_fields f = {0};
     TRY(copied_fields(j, o, age, not_length, &f));
-    struct slice range = arena_format(j->arena, "bytes %llu-%llu/%llu", (unsigned long long)r.from,
-                                      (unsigned long long)(r.from + r.n - 1), (unsigned long long)o->body->length);
-    struct slice length = arena_format(j->arena, "%llu", (unsigned long long)r.n);
+    struct slice range = arena_format(j->arena, "bytes %llu-%llu/%llu", (unsigned long long)r.first,
+                                      (unsigned long long)r.last, (unsigned long long)o->body->length);
+    struct slice length = arena_format(j->arena, "%llu", (unsigned long long)(r.last - r.first + 1));
     if (!range.p || !length.p || !fields_add_id(j->arena, &f, F_CONTENT_RANGE, range) ||
         !fields_add_id(j->arena, &f, F_CONTENT_LENGTH, length))
         return E_NO_MEMORY;
     TRY(answer_head(j, 206, SLICE_NONE, &f, until));
-    return send_bytes(j, o, r.from, r.n, until);
+    return send_bytes(j, o, r.first, r.last - r.first + 1, until);
 }
 
 static err_t answer_416(struct job *j, const struct cache_object *o, tick until)
@@ -254,10 +204,10 @@ err_t answer_stored(struct job *j, struct cache_object *o, tick until)
         return answer_304(j, o, age, until);
     if (j->ask.range) {
         struct range r = {0};
-        enum wanted w = wanted_range(j, o, &r);
-        if (w == WANT_RANGE)
+        enum range_result w = wanted_range(j, o, &r);
+        if (w == RANGE_SOME)
             return answer_206(j, o, age, r, until);
-        if (w == WANT_NONE)
+        if (w == RANGE_UNSATISFIABLE)
             return answer_416(j, o, until);
     }
     return answer_whole(j, o, age, until);

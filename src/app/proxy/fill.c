@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/stat.h"
+#include "http/cond.h"
 #include "http/status.h"
 
 /* How far a body that is too large to be kept may run ahead of its slowest reader. */
@@ -56,7 +57,7 @@ bool fill_fits(const struct fetch *t, const struct cache_object *partial, uint64
     uint64_t from, end, total;
     const struct http_fields *f = &t->call.response.fields;
     return content_range(f, &from, &end, &total) && from == hole && end - from == n && total == partial->body->length &&
-           fresh_etag_eq(partial->etag, fields_get(f, F_ETAG), true);
+           etag_strong_eq(partial->etag, fields_get(f, F_ETAG));
 }
 
 const char *fill_refused(struct job *j, struct fetch *t)
@@ -161,7 +162,7 @@ static err_t begin_object(struct job *j, struct fetch *t)
     if (t->call.response.status == 206 && !t->partner && fields_has(&fields, F_ETAG)) {
         bool others; /* what is stored of the same representation already */
         struct cache_object *o = cache_memory_find(j->p->memory, &j->key, &j->in->fields, &others);
-        if (o && o->body && o->body->length == total && fresh_etag_eq(o->etag, fields_get(&fields, F_ETAG), true))
+        if (o && o->body && o->body->length == total && etag_strong_eq(o->etag, fields_get(&fields, F_ETAG)))
             t->partner = o;
         else
             cache_object_unref(o);

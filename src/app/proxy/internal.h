@@ -13,6 +13,8 @@
 #include "cache/memory.h"
 #include "cache/verdict.h"
 #include "http/client.h"
+#include "net/listen.h"
+#include "rt/loop.h"
 
 struct origins;
 struct origin;
@@ -36,7 +38,9 @@ struct proxy {
     struct client_proxy parent_proxy;
     struct buf auth; /* contents of the auth file */
     _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
-    int control_fd;
+    struct listen_point control;
+    struct scope control_scope;
+    bool control_open;
 };
 
 enum route { ROUTE_FORWARD, ROUTE_ADDRESS, ROUTE_REVERSE };

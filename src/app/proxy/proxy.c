@@ -68,7 +68,6 @@ err_t proxy_new(const struct proxy_options *o, int workers, struct proxy **out)
         return E_NO_MEMORY;
     p->o = *o;
     p->workers = workers;
-    p->control_fd = -1;
     err_t e = fill_in(p);
     if (e) {
         proxy_free(p);
@@ -325,6 +324,12 @@ static err_t fetch_or_answer(struct job *j, tick until)
     return fetch_cached(j, o, until);
 }
 
+/* Upgrades, and preconditions that are not for caches (RFC 9111 section 4.3.2). */
+static bool for_origin_only(const struct http_fields *f)
+{
+    return fields_has(f, F_UPGRADE) || fields_has(f, F_IF_MATCH) || fields_has(f, F_IF_UNMODIFIED_SINCE);
+}
+
 static err_t dispatch(struct job *j, tick until)
 {
     bool answered;
@@ -341,7 +346,7 @@ static err_t dispatch(struct job *j, tick until)
     if (expects_other(&j->in->fields))
         return job_refuse(j, 417, "Only 100-continue can be expected.", until);
     bool get = j->in->method == M_GET || j->in->method == M_HEAD;
-    if (!j->p->memory || !get || j->ex->body_length || fields_has(&j->in->fields, F_UPGRADE)) {
+    if (!j->p->memory || !get || j->ex->body_length || for_origin_only(&j->in->fields)) {
         j->verdict.fwd = get ? VERDICT_BYPASS : VERDICT_METHOD;
         if (j->p->memory)
             fresh_request_of(&j->ask, j->in->method, &j->in->fields);

@@ -52,5 +52,5 @@ void proxy_drain(struct proxy *, int index);
 
 err_t proxy_handle(struct exchange *, const void *proxy, tick until);
 
-/* The client's side of the control socket: one command line, the answer goes to stdout. */
-MUST err_t proxy_control_ask(const char *path, struct slice command, tick until);
+/* The client's side of the control socket: one command line, and the whole answer. E_DATA with the proxy's words. */
+MUST err_t proxy_control_ask(const char *path, struct slice command, struct buf *answer, tick until);

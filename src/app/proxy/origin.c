@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * origin.c -- the origins of reverse mode. Requests go round robin over those that are well. One that fails is left
+ * alone for a while that doubles up to a minute; with --health PATH each worker 0 asks it every interval, and only
+ * two good answers in a row bring it back before its time is over.
+ */
+#include "app/proxy/internal.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "http/uri.h"
+
+static const tick REST_FIRST = TICK_S, REST_MAX = 60 * TICK_S;
+
+struct origin {
+    struct uri uri;
+    bool secure;
+    _Atomic int64_t rests_until; /* tick */
+    _Atomic int64_t rest;        /* how long the next rest will be */
+    atomic_int good;             /* health checks in a row */
+};
+struct origins {
+    struct origin *v;
+    int n;
+    atomic_uint turn;
+    struct proxy *proxy;
+};
+
+err_t origins_new(struct proxy *p, struct origins **out)
+{
+    struct origins *o = calloc(1, sizeof *o);
+    if (!o)
+        return E_NO_MEMORY;
+    o->proxy = p;
+    o->v = calloc(p->o.origin_count, sizeof *o->v);
+    err_t e = o->v ? NULL : E_NO_MEMORY;
+    for (; !e && o->n < (int)p->o.origin_count; o->n++) {
+        struct origin *one = &o->v[o->n];
+        e = uri_parse(slice_z(p->o.origins[o->n]), &one->uri);
+        one->secure = slice_eq_case(one->uri.scheme, S("https"));
+        if (!e && (!one->uri.host.n || (!one->secure && !slice_eq_case(one->uri.scheme, S("http")))))
+            e = fault(E_USAGE, "--origin %s: not a URL such as http://127.0.0.1:8005", p->o.origins[o->n]);
+    }
+    if (e) {
+        origins_free(o);
+        return e;
+    }
+    *out = o;
+    return NULL;
+}
+
+void origins_free(struct origins *o)
+{
+    if (o)
+        free(o->v);
+    free(o);
+}
+
+int origins_count(const struct origins *o)
+{
+    return o->n;
+}
+
+const struct uri *origin_uri(const struct origin *o)
+{
+    return &o->uri;
+}
+
+bool origin_secure(const struct origin *o)
+{
+    return o->secure;
+}
+
+/* The next one that does not rest; when all do, the next one all the same. */
+struct origin *origin_pick(struct origins *o, unsigned attempt)
+{
+    unsigned first = attempt ? atomic_load(&o->turn) + attempt - 1 : atomic_fetch_add(&o->turn, 1);
+    for (int i = 0; i < o->n; i++) {
+        struct origin *one = &o->v[(first + (unsigned)i) % (unsigned)o->n];
+        if (atomic_load(&one->rests_until) <= now())
+            return one;
+    }
+    return &o->v[first % (unsigned)o->n];
+}
+
+void origin_failed(struct origin *o)
+{
+    int64_t rest = atomic_load(&o->rest);
+    rest = !rest ? REST_FIRST : rest * 2 > REST_MAX ? REST_MAX : rest * 2;
+    atomic_store(&o->rest, rest);
+    atomic_store(&o->good, 0);
+    if (atomic_exchange(&o->rests_until, now() + rest) <= now())
+        log_line(LOG_WARN, "l7 proxy: origin %.*s failed", SLICE_ARG(o->uri.host));
+}
+
+void origin_well(struct origin *o)
+{
+    atomic_store_explicit(&o->rest, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&o->rests_until, memory_order_relaxed))
+        atomic_store_explicit(&o->rests_until, 0, memory_order_relaxed);
+}
+
+/* ---- Health checks ---- */
+
+static bool check_one(struct origins *all, struct origin *o)
+{
+    struct proxy *p = all->proxy;
+    struct call c = {0};
+    struct client_request r = {.method = S("GET"),
+                               .secure = o->secure,
+                               .host = o->uri.host,
+                               .port = uri_port(&o->uri),
+                               .target = slice_z(p->o.health_path)};
+    char sink[512];
+    err_t e = client_open(&p->loops[0].direct, &r, &c, after(p->o.origin_timeout / TICK_MS));
+    for (size_t got = 1; !e && got;)
+        e = call_read(&c, sink, sizeof sink, &got, after(p->o.origin_timeout / TICK_MS));
+    bool ok = !e && c.response.status >= 200 && c.response.status < 400;
+    call_close(&c);
+    fault_clear();
+    return ok;
+}
+
+static void check_run(void *arg)
+{
+    struct origins *all = arg;
+    while (!fiber_sleep(now() + all->proxy->o.health_interval)) {
+        for (int i = 0; i < all->n; i++) {
+            struct origin *o = &all->v[i];
+            if (!check_one(all, o))
+                origin_failed(o);
+            else if (atomic_fetch_add(&o->good, 1) >= 1)
+                origin_well(o);
+        }
+    }
+    fault_clear();
+}
+
+err_t origins_start(struct proxy *p, int index)
+{
+    if (index != 0 || !p->o.health_path)
+        return NULL;
+    return scope_spawn(loop_scope(loop_self()), "health", check_run, p->origins);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tunnel.c -- bytes both ways until both sides have ended: CONNECT (RFC 9110 section 9.3.6) and Upgrade. Each direction
+ * has its own fiber; the end of one is passed on as a half-close. Between two plain TCP sockets the bytes never come
+ * up: they go through a pipe by splice(2).
+ */
+#include "app/proxy/internal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/stat.h"
+#include "http/uri.h"
+#include "net/stream.h"
+#include "rt/io.h"
+
+enum { SPLICE_PIECE = 1 << 20 };
+
+struct way {
+    struct stream *from, *to;
+    struct scope *both;
+    int64_t idle_ms;
+    err_t e;
+};
+
+/* The descriptor of a stream that is nothing but a TCP socket. */
+static int plain_fd(const struct stream *s)
+{
+    return s->ops->send_file && !s->below && !stream_pending(s) && strcmp(s->ops->name, "tcp") == 0 ? stream_fd(s) : -1;
+}
+
+static err_t splice_all(struct way *w, int from, int to, const int pipe_fd[2])
+{
+    for (;;) {
+        size_t got, sent;
+        TRY(io_splice(from, pipe_fd[1], SPLICE_PIECE, &got, after(w->idle_ms)));
+        if (!got)
+            return NULL;
+        stat_add(STAT_TUNNEL_BYTES, (int64_t)got);
+        for (; got; got -= sent)
+            TRY(io_splice(pipe_fd[0], to, got, &sent, after(w->idle_ms)));
+    }
+}
+
+static err_t carry(struct way *w)
+{
+    int from = plain_fd(w->from), to = plain_fd(w->to), p[2];
+    uint64_t moved = 0;
+    if (from < 0 || to < 0 || pipe2(p, O_CLOEXEC | O_NONBLOCK)) {
+        err_t e = stream_copy(w->to, w->from, &moved, w->idle_ms);
+        stat_add(STAT_TUNNEL_BYTES, (int64_t)moved);
+        return e;
+    }
+    fcntl(p[1], F_SETPIPE_SZ, SPLICE_PIECE);
+    err_t e = splice_all(w, from, to, p);
+    close(p[0]);
+    close(p[1]);
+    return e;
+}
+
+static void way_run(void *arg)
+{
+    struct way *w = arg;
+    w->e = carry(w);
+    if (!w->e)
+        w->e = stream_finish(w->to, after(w->idle_ms));
+    if (w->e)
+        scope_cancel(w->both); /* a broken side ends both directions */
+}
+
+/* Closes both. */
+static void tunnel_run(struct job *j, struct stream *client, struct stream *origin)
+{
+    struct scope both;
+    int64_t idle_ms = 10 * 60 * 1000; /* a silent tunnel is not a dead one: long polls, idle WebSockets */
+    struct way up = {.from = client, .to = origin, .both = &both, .idle_ms = idle_ms};
+    struct way down = {.from = origin, .to = client, .both = &both, .idle_ms = idle_ms};
+    (void)j;
+    scope_open(&both);
+    err_t e = scope_spawn(&both, "tunnel up", way_run, &up);
+    if (!e)
+        e = scope_spawn(&both, "tunnel down", way_run, &down);
+    if (!e)
+        e = scope_join(&both, TICK_NEVER);
+    scope_close(&both);
+    fault_clear();
+    stream_close(client);
+    stream_close(origin);
+}
+
+static err_t give_early(struct stream *to, struct slice early)
+{
+    return early.n ? stream_write(to, early, after(30000)) : NULL;
+}
+
+/* ---- CONNECT ---- */
+
+static err_t connect_out(struct job *j, struct stream **out)
+{
+    tick by = origin_until(j);
+    int fd;
+    j->here->dialling = j->target.host;
+    TRY(dial(j->target.host, j->target.port, &j->here->guarded.dial, &fd, NULL, NULL, by));
+    return stream_tcp(fd, out);
+}
+
+/* Through the parent: CONNECT again. */
+static err_t connect_parent(struct job *j, struct call *c, struct stream **out, struct slice *early)
+{
+    struct client_request r = {.method = S("CONNECT"),
+                               .host = j->target.host,
+                               .port = j->target.port,
+                               .proxy = &j->p->parent_proxy,
+                               .tunnel = true};
+    TRY(client_open(&j->here->direct, &r, c, origin_until(j)));
+    if (c->response.status / 100 != 2)
+        return fault(E_REFUSED, "the parent proxy answered %u", c->response.status);
+    return call_detach(c, out, early);
+}
+
+static err_t open_far_side(struct job *j, struct call *c, struct stream **far, struct slice *early)
+{
+    return j->p->o.parent ? connect_parent(j, c, far, early) : connect_out(j, far);
+}
+
+err_t tunnel_connect(struct job *j, tick until)
+{
+    struct call *c = ARENA_NEW(j->arena, struct call);
+    struct stream *near, *far;
+    struct slice far_early = SLICE_NONE, near_early;
+    j->target = j->in->target;
+    if (!c)
+        return E_NO_MEMORY;
+    *c = (struct call){0};
+    if (j->p->origins)
+        return job_refuse(j, 405, "This server is not a forward proxy.", until);
+    if (!j->target.host.n || !j->target.port)
+        return job_refuse(j, 400, "CONNECT needs a host and a port.", until);
+    if (!access_connect_port(&j->p->o.access, j->target.port))
+        return job_refuse(j, 403, "The rules of this proxy do not allow CONNECT to that port.", until);
+    if (!access_host(&j->p->o.access, j->target.host))
+        return job_refuse(j, 403, "The rules of this proxy do not allow that destination.", until);
+    err_t e = open_far_side(j, c, &far, &far_early);
+    if (e) {
+        if (j->p->o.parent)
+            call_close(c);
+        return job_error(j, e, until);
+    }
+    stat_add(STAT_TUNNELS, 1);
+    e = exchange_detach(j->ex, &near, &near_early);
+    if (e) {
+        stream_close(far);
+    } else {
+        j->ex->note = S("tunnel");
+        e = stream_write(near, S("HTTP/1.1 200 Connection established\r\n\r\n"), after(30000));
+        e = e ? e : give_early(near, far_early);
+        e = e ? e : give_early(far, near_early);
+        if (!e) {
+            tunnel_run(j, near, far);
+        } else {
+            stream_close(near);
+            stream_close(far);
+        }
+    }
+    if (j->p->o.parent)
+        call_close(c);
+    return NULL;
+}
+
+/* ---- Upgrade (RFC 9110 section 7.8): the origin said 101 ---- */
+
+static err_t write_switch(struct job *j, struct stream *near, const struct http_response *r)
+{
+    struct http_fields f = {0};
+    struct buf b = {.max = 64 << 10};
+    TRY(head_from_origin(&r->fields, r->version, NULL, j->arena, &f));
+    err_t e = buf_format(&b, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %.*s\r\n",
+                         SLICE_ARG(fields_get(&r->fields, F_UPGRADE)));
+    for (uint16_t i = 0; !e && i < f.n; i++)
+        e = buf_format(&b, "%.*s: %.*s\r\n", SLICE_ARG(f.v[i].name), SLICE_ARG(f.v[i].value));
+    e = e ? e : buf_add(&b, S("\r\n"));
+    e = e ? e : stream_write(near, buf_slice(&b), after(30000));
+    buf_free(&b);
+    return e;
+}
+
+err_t tunnel_upgrade(struct job *j, struct call *c, tick until)
+{
+    (void)until;
+    struct stream *near, *far;
+    struct slice near_early, far_early;
+    if (!fields_has(&j->in->fields, F_UPGRADE))
+        return fault(E_PROTO, "101 to a request that asked for no upgrade");
+    TRY(call_detach(c, &far, &far_early));
+    stat_add(STAT_TUNNELS, 1);
+    err_t e = exchange_detach(j->ex, &near, &near_early);
+    if (e) {
+        stream_close(far);
+        return e;
+    }
+    j->ex->note = S("upgraded");
+    e = write_switch(j, near, &c->response);
+    e = e ? e : give_early(near, far_early);
+    e = e ? e : give_early(far, near_early);
+    if (!e) {
+        tunnel_run(j, near, far);
+    } else {
+        stream_close(near);
+        stream_close(far);
+    }
+    return NULL;
+}
