@@ -24,7 +24,7 @@
  * In strings $date, $date+N and $date-N become HTTP dates; the wall clock starts at Thu, 01 Jan 2026 00:00:00 GMT.
  * Strings may be repeated: "ab"*100.
  */
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,6 +33,7 @@
 #include "base/text.h"
 #include "http/date.h"
 #include "http/server.h"
+#include "net/dial.h"
 #include "net/listen.h"
 #include "rt/io.h"
 #include "rt/loop.h"
@@ -386,9 +387,18 @@ static bool skip_request_body(int fd, struct buf *in, struct slice head)
     return true;
 }
 
+/* On a connection that was used before, a break is no answer: the proxy may try again on a new one (RFC 9112 section
+   9.3.1), and then meets the same break. */
+static bool breaks(const struct line *l)
+{
+    int i = find(l, "->") + 1;
+    i += is(l, i, "after") ? 2 : 0;
+    return is(l, i, "reset") || is(l, i, "close");
+}
+
 static void origin_connection(void *arg)
 {
-    int fd = (int)(intptr_t)arg;
+    int fd = (int)(intptr_t)arg, served = 0;
     struct buf in = {0};
     struct slice head;
     while (read_head(fd, &in, &head)) {
@@ -397,7 +407,8 @@ static void origin_connection(void *arg)
             send_text(fd, S("HTTP/1.1 500 Unexpected\r\nContent-Length: 0\r\n\r\n"));
             break;
         }
-        const struct line *l = &play.queue[play.taken++];
+        const struct line *l = &play.queue[play.taken];
+        play.taken += !(served++ && breaks(l));
         bool bodiless = slice_starts(head, S("HEAD "));
         if (!request_fits(l, head) || !skip_request_body(fd, &in, head) || !reply(fd, l, find(l, "->") + 1, bodiless))
             break;
@@ -463,7 +474,7 @@ static void exchange_all(struct slice request, struct buf *answer)
     struct addr a;
     int fd = -1;
     CHECK(!addr_parse(S("127.0.0.1"), PROXY_PORT, &a));
-    if (sim_connect(&a, &fd)) {
+    if (dial_addr(&a, NULL, &fd, after(PATIENCE_MS))) {
         fail(0, "cannot connect to the proxy");
         return;
     }
@@ -549,13 +560,15 @@ static void check_word(const struct line *l, int *i, const struct message *m, st
         if (!head_has(m->head, w))
             fail(l->number, "no \"%.*s\" in\n%.*s", SLICE_ARG(w), SLICE_ARG(m->head));
     } else if (is(l, *i, "lacks")) {
-        if (head_has(m->head, l->v[++*i].text))
-            fail(l->number, "\"%.*s\" is in\n%.*s", SLICE_ARG(l->v[*i].text), SLICE_ARG(m->head));
+        w = l->v[++*i].text;
+        if (head_has(m->head, w))
+            fail(l->number, "\"%.*s\" is in\n%.*s", SLICE_ARG(w), SLICE_ARG(m->head));
     } else if (is(l, *i, "interim")) {
         char text[32];
-        snprintf(text, sizeof text, "HTTP/1.1 %.*s ", SLICE_ARG(l->v[++*i].text));
+        w = l->v[++*i].text;
+        snprintf(text, sizeof text, "HTTP/1.1 %.*s ", SLICE_ARG(w));
         if (slice_find_slice(interims, slice_z(text)) == SIZE_MAX)
-            fail(l->number, "no interim %.*s", SLICE_ARG(l->v[*i].text));
+            fail(l->number, "no interim %.*s", SLICE_ARG(w));
     } else if (slice_starts(w, S("Age="))) {
         if (!slice_eq(head_value(m->head, S("Age")), slice_from(w, 4)))
             fail(l->number, "Age is %.*s", SLICE_ARG(head_value(m->head, S("Age"))));
@@ -723,7 +736,7 @@ static void set_up(struct slice script)
     CHECK(!server_listen(play.server, &play.front));
     scope_open(&play.people);
     play.back[0] = (struct listen_point){0};
-    CHECK(!addr_parse(S("127.0.0.1"), ORIGIN_PORT + (play.origins - 1), &play.back[0].addr));
+    CHECK(!addr_parse(S("127.0.0.1"), (uint16_t)(ORIGIN_PORT + (play.origins - 1)), &play.back[0].addr));
     CHECK(!listen_open(&play.back[0], 1));
     CHECK(!scope_spawn(&play.people, "origin", origin_run, &play.back[0]));
 }

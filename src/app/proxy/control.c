@@ -140,21 +140,14 @@ static void accept_run(void *arg)
     while (!io_accept(listen_fd(&p->control, 0), &fd, &peer, TICK_NEVER))
         serve_one(p, fd); /* one at a time: commands are rare and short */
     fault_clear();
+    listen_close(&p->control);
 }
 
 err_t control_start(struct proxy *p)
 {
     TRY(addr_unix(slice_z(p->o.control), &p->control.addr));
     TRY(listen_open(&p->control, 1));
-    scope_open(&p->control_scope);
-    p->control_open = true;
-    return scope_spawn(&p->control_scope, "control", accept_run, p);
-}
-
-void control_stop(struct proxy *p)
-{
-    if (p->control_open)
-        scope_cancel(&p->control_scope);
+    return scope_spawn(&p->loops[0].service, "control", accept_run, p);
 }
 
 err_t proxy_control_ask(const char *path, struct slice line, struct buf *out, tick until)

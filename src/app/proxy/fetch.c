@@ -575,6 +575,7 @@ static void background_run(void *arg)
     atomic_store(&b->stale->revalidating, false);
     cache_object_unref(b->stale);
     arena_reset(&b->arena);
+    loop_leave(b->job.here);
     free(b);
 }
 
@@ -609,8 +610,10 @@ void fetch_background(struct job *j, struct cache_object *o)
     struct background *b = calloc(1, sizeof *b);
     if (b && background_copy(b, j)) {
         b->stale = cache_object_ref(o);
-        if (!scope_spawn(loop_scope(loop_self()), "revalidate", background_run, b))
+        if (!scope_spawn(loop_scope(loop_self()), "revalidate", background_run, b)) {
+            loop_enter(j->here);
             return;
+        }
         cache_object_unref(o);
         fault_clear();
     }

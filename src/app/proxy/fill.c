@@ -310,8 +310,24 @@ static void fill_run(void *arg)
     err_t e = fill_all(t);
     call_close(&t->call);
     t->open = false;
+    struct proxy_loop *l = t->here;
     fill_done(t, e);
     fetch_free(t);
+    loop_leave(l);
+}
+
+/* The filler takes the fetch over; when there is no fiber to be had nobody can read along. */
+static err_t fill_spawn(struct fetch *t)
+{
+    err_t e = scope_spawn(loop_scope(loop_self()), "fill", fill_run, t);
+    if (!e) {
+        loop_enter(t->here);
+        return NULL;
+    }
+    flight_unlist(t->flight);
+    flight_finish(t->flight, e);
+    fetch_free(t);
+    return e;
 }
 
 /* ---- Reading along ---- */
@@ -345,13 +361,7 @@ static err_t head_and_body(struct job *j, struct fetch *t, struct cache_flight *
 {
     const struct http_response *in = &t->call.response;
     struct http_response copy = {.status = in->status, .reason = arena_copy(j->arena, in->reason)};
-    err_t e = scope_spawn(loop_scope(loop_self()), "fill", fill_run, t);
-    if (e) { /* no fiber to be had: nobody can read along */
-        flight_unlist(f);
-        flight_finish(f, e);
-        fetch_free(t);
-        return e;
-    }
+    TRY(fill_spawn(t));
     if (j->interims_open)
         TRY(scope_join(&j->interims, until));
     TRY(answer_head(j, copy.status, copy.reason, fields, until));
@@ -416,7 +426,7 @@ err_t fill_and_read(struct job *j, struct fetch *t, tick until)
     t->job = NULL;
     if (j->ask.conditional && t->call.response.status == 200 && answer_not_modified(j, t->object)) {
         struct cache_object *o = cache_object_ref(t->object);
-        e = scope_spawn(loop_scope(loop_self()), "fill", fill_run, t);
+        e = fill_spawn(t);
         e = e ? e : answer_stored(j, o, until);
         cache_object_unref(o);
     } else {

@@ -14,6 +14,7 @@
 #include "cache/verdict.h"
 #include "http/client.h"
 #include "net/listen.h"
+#include "net/pool.h"
 #include "rt/loop.h"
 
 struct origins;
@@ -22,10 +23,13 @@ struct origin;
 struct proxy_loop { /* one a worker, used on its loop only */
     struct proxy *proxy;
     int index;
+    struct pool *pool;     /* of both clients */
     struct client guarded; /* forward mode: addresses are judged before they are dialled */
     struct client direct;  /* to configured origins and the parent */
     struct slice dialling; /* host of the dial under way, for the judge */
-    bool started;
+    struct scope service;  /* health checks, the control socket */
+    unsigned active;       /* exchanges, fillers, checks: whoever may be using the clients */
+    bool started, draining;
 };
 struct proxy {
     struct proxy_options o;
@@ -39,8 +43,6 @@ struct proxy {
     struct buf auth; /* contents of the auth file */
     _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
     struct listen_point control;
-    struct scope control_scope;
-    bool control_open;
 };
 
 enum route { ROUTE_FORWARD, ROUTE_ADDRESS, ROUTE_REVERSE };
@@ -65,6 +67,8 @@ struct job {
 };
 
 /* -- proxy.c -- */
+void loop_enter(struct proxy_loop *);
+void loop_leave(struct proxy_loop *); /* the last one out after the drain closes what is idle */
 err_t job_error(struct job *, err_t, tick until);      /* the page for a failure */
 err_t job_refuse(struct job *, uint16_t status, const char *why, tick until);
 void job_note(struct job *);                           /* the verdict into the access log */
@@ -118,4 +122,3 @@ MUST err_t origins_start(struct proxy *, int index);
 
 /* -- control.c -- */
 MUST err_t control_start(struct proxy *);
-void control_stop(struct proxy *);

@@ -126,6 +126,7 @@ static void check_run(void *arg)
 {
     struct origins *all = arg;
     while (!fiber_sleep(now() + all->proxy->o.health_interval)) {
+        loop_enter(&all->proxy->loops[0]);
         for (int i = 0; i < all->n; i++) {
             struct origin *o = &all->v[i];
             if (!check_one(all, o))
@@ -133,6 +134,7 @@ static void check_run(void *arg)
             else if (atomic_fetch_add(&o->good, 1) >= 1)
                 origin_well(o);
         }
+        loop_leave(&all->proxy->loops[0]);
     }
     fault_clear();
 }
@@ -141,5 +143,5 @@ err_t origins_start(struct proxy *p, int index)
 {
     if (index != 0 || !p->o.health_path)
         return NULL;
-    return scope_spawn(loop_scope(loop_self()), "health", check_run, p->origins);
+    return scope_spawn(&p->loops[0].service, "health", check_run, p->origins);
 }

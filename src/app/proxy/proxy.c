@@ -12,6 +12,8 @@
 
 /* A request that has been through this many proxies of this name is going round in a circle. */
 enum { VIA_LOOP = 8 };
+/* Shorter than the minute or more that most servers keep an idle connection. */
+enum { IDLE_MS = 45000 };
 
 static bool judge_address(const struct addr *a, void *arg)
 {
@@ -94,29 +96,50 @@ err_t proxy_start(struct proxy *p, int index)
     struct proxy_loop *l = &p->loops[index];
     l->proxy = p;
     l->index = index;
+    TRY(pool_new(&(struct pool_options){.idle_ms = IDLE_MS, .idle_per_origin = 256, .idle_total = 1024}, &l->pool));
     client_init(&l->guarded);
     client_init(&l->direct);
     l->guarded.tls_options = l->direct.tls_options = p->o.tls;
+    l->guarded.pool = l->direct.pool = l->pool;
     l->guarded.trace = l->direct.trace = p->o.trace;
     l->guarded.head_max = l->direct.head_max = p->o.max_header;
-    l->guarded.idle_max = l->direct.idle_max = 1024;
+
     l->guarded.dial = (struct dial_options){.allowed = judge_address, .arg = l};
+    scope_open(&l->service);
     l->started = true;
     if (p->origins)
         TRY(origins_start(p, index));
     return index == 0 && p->o.control ? control_start(p) : NULL;
 }
 
+static void loop_done(struct proxy_loop *l)
+{
+    client_done(&l->guarded);
+    client_done(&l->direct);
+    pool_free(l->pool);
+    l->started = false;
+}
+
+void loop_enter(struct proxy_loop *l)
+{
+    l->active++;
+}
+
+void loop_leave(struct proxy_loop *l)
+{
+    if (--l->active == 0 && l->draining && l->started)
+        loop_done(l);
+}
+
 void proxy_drain(struct proxy *p, int index)
 {
-    if (index == 0)
-        control_stop(p);
     struct proxy_loop *l = &p->loops[index];
-    if (l->started) {
-        client_done(&l->guarded);
-        client_done(&l->direct);
-        l->started = false;
-    }
+    if (!l->started)
+        return;
+    l->draining = true;
+    scope_cancel(&l->service);
+    loop_enter(l);
+    loop_leave(l);
 }
 
 /* ---- What cannot be done ---- */
@@ -365,10 +388,12 @@ err_t proxy_handle(struct exchange *ex, const void *conf, tick until)
     /* The configuration is the shared, mutable-by-design proxy; const only for handlers that have none. */
     struct proxy *p = (struct proxy *)(uintptr_t)conf;
     struct job j = {.p = p, .here = &p->loops[worker_index()], .ex = ex, .in = &ex->request, .arena = ex->arena};
+    loop_enter(j.here);
     err_t e = dispatch(&j, until);
     if (j.interims_open)
         scope_close(&j.interims);
     if (e && e != E_CANCELED && !ex->status && !ex->detached)
-        return job_error(&j, e, until);
+        e = job_error(&j, e, until);
+    loop_leave(j.here);
     return e;
 }
