@@ -13,16 +13,13 @@
  *     config forward | origins=2 | object-max=N | memory=N          before anything else
  *     origin METHOD PATH [has "Name: value" | lacks NAME]... -> REPLY
  *         queued; the origin must be asked for them in this order, and for nothing else
- *         REPLY: [after TIME] [interim STATUS ["Name: value"]...]... STATUS ["Name: value"]... [FLAGS] [: "body" [pause TIME "more"]...]
- *                | reset | close | silent
- *         FLAGS: nodate chunked eof (the body ends with the connection) short (fewer bytes than announced)
- *     client METHOD PATH ["Name: value"]... [: "body"] -> CHECKS
- *         CHECKS: STATUS [hit | fwd=WHY | stored | ...any part of Cache-Status] ["Name: value" | lacks NAME]...
- *                 [Age=N] [interim STATUS] [: "body" | empty] | broken
- *     ask NAME METHOD PATH ...        the same without waiting; later: answer NAME -> CHECKS
- *     pass TIME
- * In strings $date, $date+N and $date-N become HTTP dates; the wall clock starts at Thu, 01 Jan 2026 00:00:00 GMT.
- * Strings may be repeated: "ab"*100.
+ *         REPLY: [after TIME] [interim STATUS ["Name: value"]...]... STATUS ["Name: value"]... [FLAGS] [: "body" [pause
+ * TIME "more"]...] | reset | close | silent FLAGS: nodate chunked eof (the body ends with the connection) short (fewer
+ * bytes than announced) client METHOD PATH ["Name: value"]... [: "body"] -> CHECKS CHECKS: STATUS [hit | fwd=WHY |
+ * stored | ...any part of Cache-Status] ["Name: value" | lacks NAME]... [Age=N] [interim STATUS] [: "body" | empty] |
+ * broken ask NAME METHOD PATH ...        the same without waiting; later: answer NAME -> CHECKS pass TIME In strings
+ * $date, $date+N and $date-N become HTTP dates; the wall clock starts at Thu, 01 Jan 2026 00:00:00 GMT. Strings may be
+ * repeated: "ab"*100.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -212,7 +209,8 @@ static bool head_has(struct slice head, struct slice wanted)
         size_t at = slice_find(line, ':', 0);
         if (at == SIZE_MAX || !slice_eq_case(slice_first(line, at), slice_first(wanted, colon)))
             continue;
-        if (colon == SIZE_MAX || slice_eq(slice_trim(slice_from(line, at + 1)), slice_trim(slice_from(wanted, colon + 1))))
+        if (colon == SIZE_MAX ||
+            slice_eq(slice_trim(slice_from(line, at + 1)), slice_trim(slice_from(wanted, colon + 1))))
             return true;
     }
     return false;
@@ -355,8 +353,8 @@ static bool request_fits(const struct line *l, struct slice head)
     for (int i = 3; i < l->n && !is(l, i, "->"); i += 2) {
         bool wanted = is(l, i, "has"), there = i + 1 < l->n && head_has(head, l->v[i + 1].text);
         if (wanted != there) {
-            fail(l->number, "the origin's request %s \"%.*s\":\n%.*s", wanted ? "has no" : "has", SLICE_ARG(l->v[i + 1].text),
-                 SLICE_ARG(head));
+            fail(l->number, "the origin's request %s \"%.*s\":\n%.*s", wanted ? "has no" : "has",
+                 SLICE_ARG(l->v[i + 1].text), SLICE_ARG(head));
             return false;
         }
     }

@@ -9,7 +9,10 @@ static const struct {
     uint8_t prefix;
     enum special what;
 } special[] = {
-#define V4(a, b, c, d) {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}
+#define V4(a, b, c, d)                                                                                                 \
+    {                                                                                                                  \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d                                                           \
+    }
     {V4(0, 0, 0, 0), 96 + 8, SPECIAL_RESERVED},
     {V4(10, 0, 0, 0), 96 + 8, SPECIAL_LOCAL},
     {V4(100, 64, 0, 0), 96 + 10, SPECIAL_LOCAL},
@@ -130,7 +133,8 @@ static bool any(const struct access_rules *r, const struct addr *a, struct slice
     bool has_addr = a && canonical(a, &plain);
     for (size_t i = 0; i < r->n; i++) {
         const struct access_rule *rule = &r->v[i];
-        if (rule->kind == ACCESS_ALL || (rule->kind == ACCESS_NETWORK && has_addr && network_has(&rule->network, &plain)) ||
+        if (rule->kind == ACCESS_ALL ||
+            (rule->kind == ACCESS_NETWORK && has_addr && network_has(&rule->network, &plain)) ||
             (rule->kind == ACCESS_DOMAIN && host.n && in_domain(host, rule->domain)))
             return true;
     }

@@ -27,11 +27,11 @@ MUST err_t access_parse(const char *const *texts, size_t n, struct access_rules 
 void access_free(struct access_rules *);
 
 struct access {
-    struct access_rules clients;  /* --allow; none: everybody who reaches a loopback listener, else loopback only */
+    struct access_rules clients; /* --allow; none: everybody who reaches a loopback listener, else loopback only */
     struct access_rules allow_to, deny_to;
-    bool loopback_only;           /* every listener is on loopback */
+    bool loopback_only; /* every listener is on loopback */
     uint16_t connect_ports[64];
-    int connect_port_count;       /* 0: the default */
+    int connect_port_count; /* 0: the default */
     bool connect_any;
 };
 

@@ -24,9 +24,9 @@ static bool looks_like_host(struct slice s)
         last--;
     /* "style.css" is a file: a host's last label is a port's digits, an address, or a name that no file ends with. */
     struct slice ending = slice_from(s, last);
-    static const struct slice files[] = {S("css"), S("js"), S("ico"), S("html"), S("htm"), S("png"), S("jpg"), S("jpeg"),
-                                         S("gif"), S("svg"), S("webp"), S("json"), S("xml"), S("txt"), S("php"),
-                                         S("woff"), S("woff2"), S("map"), S("mjs"), S("pdf")};
+    static const struct slice files[] = {S("css"),  S("js"),   S("ico"),   S("html"), S("htm"),  S("png"), S("jpg"),
+                                         S("jpeg"), S("gif"),  S("svg"),   S("webp"), S("json"), S("xml"), S("txt"),
+                                         S("php"),  S("woff"), S("woff2"), S("map"),  S("mjs"),  S("pdf")};
     for (size_t i = 0; last && i < sizeof files / sizeof files[0]; i++)
         if (slice_eq_case(ending, files[i]))
             return false;

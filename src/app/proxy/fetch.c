@@ -9,7 +9,7 @@
 #include "http/uri.h"
 
 enum {
-    MARK_SECONDS = 10,       /* how long a key whose answer could not be shared is fetched without waiting */
+    MARK_SECONDS = 10,        /* how long a key whose answer could not be shared is fetched without waiting */
     UPLOAD_MINUTES = 60 * 24, /* a body that keeps coming is not cut short; its transport has time limits of its own */
 };
 
@@ -61,36 +61,54 @@ void fetch_free(struct fetch *t)
     free(t);
 }
 
+struct interim {
+    struct interim *next;
+    struct http_response response;
+};
+
 static void interim_send(void *arg)
 {
     struct job *j = arg;
-    const struct http_response *r = j->interim_last;
-    if (reply_interim(j->ex, r, TICK_NEVER))
-        fault_clear(); /* whoever sends the final head will notice */
+    for (struct interim *i; (i = j->interims_waiting);) {
+        j->interims_waiting = i->next;
+        if (reply_interim(j->ex, &i->response, TICK_NEVER))
+            fault_clear(); /* whoever sends the final head will notice */
+    }
+    j->interims_running = false;
+}
+
+static struct interim *interim_copy(struct job *j, const struct http_response *in)
+{
+    struct interim *i = ARENA_NEW(j->arena, struct interim);
+    struct http_fields copy = {0};
+    if (!i || head_from_origin(&in->fields, in->version, NULL, j->arena, &copy))
+        return NULL;
+    for (uint16_t k = 0; k < copy.n; k++) {
+        copy.v[k].name = arena_copy(j->arena, copy.v[k].name);
+        copy.v[k].value = arena_copy(j->arena, copy.v[k].value);
+    }
+    *i = (struct interim){.response = {.status = in->status, .fields = copy}};
+    return i;
 }
 
 /* Called by the client library between two reads; it may not wait, so a fiber of the exchange's does the sending. */
 static void interim_came(void *arg, const struct http_response *in)
 {
     struct job *j = arg;
-    if (!j->ex || in->status == 101)
+    struct interim *i = j->ex && in->status != 101 ? interim_copy(j, in) : NULL, **end = &j->interims_waiting;
+    if (!i)
         return;
-    struct http_response *r = ARENA_NEW(j->arena, struct http_response);
-    struct http_fields copy = {0};
-    if (!r || head_from_origin(&in->fields, in->version, NULL, j->arena, &copy))
-        return;
-    for (uint16_t i = 0; i < copy.n; i++) {
-        copy.v[i].name = arena_copy(j->arena, copy.v[i].name);
-        copy.v[i].value = arena_copy(j->arena, copy.v[i].value);
-    }
-    *r = (struct http_response){.status = in->status, .fields = copy};
+    while (*end)
+        end = &(*end)->next;
+    *end = i;
     if (!j->interims_open) {
         scope_open(&j->interims);
         j->interims_open = true;
     }
-    j->interim_last = r;
-    if (scope_spawn(&j->interims, "interim", interim_send, j))
+    if (!j->interims_running) {
+        j->interims_running = !scope_spawn(&j->interims, "interim", interim_send, j);
         fault_clear();
+    }
 }
 
 static err_t upload_read(void *arg, void *p, size_t cap, size_t *got, tick until)
@@ -167,8 +185,8 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
                                          .interim = interim_came,
                                          .arg = j};
     if (j->ex && (j->ex->body_length || fields_has(&j->in->fields, F_CONTENT_LENGTH)))
-        t->request.body = (struct client_body){
-            .read = upload_read, .arg = j, .length = j->ex->body_length, .present = true};
+        t->request.body =
+            (struct client_body){.read = upload_read, .arg = j, .length = j->ex->body_length, .present = true};
     if (j->p->o.parent)
         t->request.proxy = &j->p->parent_proxy;
     return t->request.target.p ? NULL : E_NO_MEMORY;
@@ -181,7 +199,8 @@ static err_t open_call(struct fetch *t, struct client *client)
     t->open = true;
     t->request_ns = wall_now();
     t->here->dialling = t->request.host;
-    err_t e = client_open(client, &t->request, &t->call, uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
+    err_t e =
+        client_open(client, &t->request, &t->call, uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
     t->response_ns = wall_now();
     if (e) {
         call_close(&t->call);
@@ -239,11 +258,11 @@ static bool stands_for_get(struct job *j, const struct fetch *t)
     struct cache_key named;
     const struct http_response *r = &t->call.response;
     struct slice where = fields_get(&r->fields, F_CONTENT_LOCATION);
-    if (j->in->method != M_POST || r->status != 200 || !where.n || (!j->ex->body_done && j->ex->received != j->ex->body_length))
+    if (j->in->method != M_POST || r->status != 200 || !where.n ||
+        (!j->ex->body_done && j->ex->received != j->ex->body_length))
         return false;
     if (uri_parse(where, &parsed) || uri_resolve(j->arena, &j->target, &parsed, &u) ||
-        !cache_key_make(&j->key, &j->target, S("http"), j->arena) ||
-        !cache_key_make(&named, &u, S("http"), j->arena)) {
+        !cache_key_make(&j->key, &j->target, S("http"), j->arena) || !cache_key_make(&named, &u, S("http"), j->arena)) {
         fault_clear();
         return false;
     }
@@ -306,7 +325,8 @@ static void make_terms(struct job *j, struct cache_object *stale, struct fetch_t
     }
     if (stale && stale->info.flags & FRESH_VALIDATOR)
         terms->v[terms->n++] = stale;
-    if (!stale && j->verdict.fwd == VERDICT_VARY_MISS && !j->ask.conditional && !j->ask.range && j->in->method == M_GET) {
+    if (!stale && j->verdict.fwd == VERDICT_VARY_MISS && !j->ask.conditional && !j->ask.range &&
+        j->in->method == M_GET) {
         struct cache_object *v[FETCH_CANDIDATES];
         int n = cache_memory_variants(j->p->memory, &j->key, v, FETCH_CANDIDATES);
         for (int i = 0; i < n; i++) {
@@ -584,8 +604,14 @@ static bool background_copy(struct background *b, const struct job *j)
 {
     struct arena *a = &b->arena;
     struct uri *u = &b->job.target;
-    b->job = (struct job){.p = j->p, .here = j->here, .in = &b->request, .arena = a, .route = j->route,
-                          .target = j->target, .secure = j->secure, .ask = {.method = M_GET}};
+    b->job = (struct job){.p = j->p,
+                          .here = j->here,
+                          .in = &b->request,
+                          .arena = a,
+                          .route = j->route,
+                          .target = j->target,
+                          .secure = j->secure,
+                          .ask = {.method = M_GET}};
     cache_control_init(&b->job.ask.cc);
     b->request = (struct http_request){.method = M_GET, .method_text = S("GET"), .version = 11};
     struct slice *parts[] = {&u->scheme, &u->host, &u->path, &u->query, &b->job.host, &b->job.key.text};

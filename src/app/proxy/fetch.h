@@ -10,7 +10,7 @@
 enum { FETCH_CANDIDATES = 8 };
 
 struct fetch {
-    struct job *job;        /* who asks; NULL once the filler has taken over */
+    struct job *job; /* who asks; NULL once the filler has taken over */
     struct proxy *p;
     struct proxy_loop *here;
     struct call call;
@@ -20,20 +20,20 @@ struct fetch {
     struct fresh_rules rules;
     struct fresh_info info;
     struct cache_flight *flight;
-    struct cache_object *object;     /* being filled */
-    struct cache_object *partner;    /* a stored partial of the same representation, or NULL */
-    uint64_t at;                     /* where the next byte belongs */
-    uint64_t end;                    /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
-    bool open;                       /* client_open has been called */
+    struct cache_object *object;  /* being filled */
+    struct cache_object *partner; /* a stored partial of the same representation, or NULL */
+    uint64_t at;                  /* where the next byte belongs */
+    uint64_t end;                 /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
+    bool open;                    /* client_open has been called */
 };
 
 /* What the cache adds to the request: conditions, or a range that is missing. */
 struct fetch_terms {
     struct cache_object *v[FETCH_CANDIDATES]; /* stored responses to validate; not owned */
     int n;
-    bool complete;    /* v[0] is partial: ask for the bytes it lacks, from `hole` on */
+    bool complete; /* v[0] is partial: ask for the bytes it lacks, from `hole` on */
     uint64_t hole, hole_n;
-    bool plain;       /* none of the client's own conditions either */
+    bool plain; /* none of the client's own conditions either */
 };
 
 struct fetch *fetch_new(struct job *);

@@ -27,8 +27,9 @@ static bool content_range(const struct http_fields *f, uint64_t *from, uint64_t 
     if (!slice_starts_case(s, S("bytes ")) || dash == SIZE_MAX || slash == SIZE_MAX || dash > slash)
         return false;
     uint64_t last;
-    if (!slice_u64(slice_of(s.p + 6, dash - 6), from) || !slice_u64(slice_of(s.p + dash + 1, slash - dash - 1), &last) ||
-        !slice_u64(slice_from(s, slash + 1), total) || last < *from || last >= *total)
+    if (!slice_u64(slice_of(s.p + 6, dash - 6), from) ||
+        !slice_u64(slice_of(s.p + dash + 1, slash - dash - 1), &last) || !slice_u64(slice_from(s, slash + 1), total) ||
+        last < *from || last >= *total)
         return false;
     *end = last + 1;
     return true;
@@ -120,8 +121,7 @@ struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_o
 {
     struct http_fields came = {0}, all = {0};
     const struct http_response *r = &t->call.response;
-    if (head_from_origin(&r->fields, r->version, NULL, j->arena, &came) ||
-        merged_fields(j, &old->fields, &came, &all))
+    if (head_from_origin(&r->fields, r->version, NULL, j->arena, &came) || merged_fields(j, &old->fields, &came, &all))
         return NULL;
     fresh_rules_of(&t->rules, &all, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);
     fresh_compute(&t->info, old->info.status, &all, &t->rules, t->request_ns, t->response_ns);
@@ -147,7 +147,7 @@ static err_t stored_fields(struct job *j, struct fetch *t, struct http_fields *o
     struct http_fields all = {0};
     TRY(head_from_origin(&r->fields, r->version, &t->rules.cc, j->arena, &all));
     for (uint16_t i = 0; i < all.n; i++)
-        if (r->status != 206 || all.v[i].id != F_CONTENT_RANGE)
+        if (fresh_field_stored(&all.v[i]) && (r->status != 206 || all.v[i].id != F_CONTENT_RANGE))
             if (!fields_add(j->arena, out, all.v[i].name, all.v[i].value))
                 return E_NO_MEMORY;
     return NULL;
@@ -406,6 +406,7 @@ err_t fill_and_read(struct job *j, struct fetch *t, tick until)
     err_t e = begin_object(j, t);
     if (!e && j->ex && !completes)
         e = relay_fields(j, t, &fields);
+    fields_remove(&fields, F_TRAILER); /* what is stored has none, and everybody reads along from there */
     if (!e)
         e = copy_fields(j, &fields);
     if (e) {

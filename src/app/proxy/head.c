@@ -58,8 +58,9 @@ static err_t add_forwarded(const struct head_forwarded *w, struct arena *a, stru
     struct slice peer = arena_copy(a, slice_z(addr_text_host(w->peer, text)));
     bool six = w->peer->sa.sa_family == AF_INET6;
     struct slice proto = w->secure ? S("https") : S("http");
-    struct slice whole = arena_format(a, six ? "for=\"[%.*s]\";host=\"%.*s\";proto=%.*s" : "for=%.*s;host=\"%.*s\";proto=%.*s",
-                                      SLICE_ARG(peer), SLICE_ARG(w->host), SLICE_ARG(proto));
+    struct slice whole =
+        arena_format(a, six ? "for=\"[%.*s]\";host=\"%.*s\";proto=%.*s" : "for=%.*s;host=\"%.*s\";proto=%.*s",
+                     SLICE_ARG(peer), SLICE_ARG(w->host), SLICE_ARG(proto));
     if (!peer.p || !whole.p || !fields_add_id(a, out, F_FORWARDED, whole) ||
         !fields_add_id(a, out, F_X_FORWARDED_FOR, peer))
         return E_HEADER_TOO_LARGE;

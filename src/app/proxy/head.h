@@ -11,9 +11,9 @@
 
 struct head_forwarded { /* for X-Forwarded-* and Forwarded in reverse mode */
     bool on;
-    bool trusted;             /* keep what the client sent and append */
+    bool trusted; /* keep what the client sent and append */
     const struct addr *peer;
-    struct slice host;        /* as the client asked */
+    struct slice host; /* as the client asked */
     bool secure;
 };
 

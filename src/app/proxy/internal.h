@@ -19,6 +19,7 @@
 
 struct origins;
 struct origin;
+struct interim;
 
 struct proxy_loop { /* one a worker, used on its loop only */
     struct proxy *proxy;
@@ -40,7 +41,7 @@ struct proxy {
     struct origins *origins; /* NULL in forward mode */
     struct uri parent;
     struct client_proxy parent_proxy;
-    struct buf auth; /* contents of the auth file */
+    struct buf auth;              /* contents of the auth file */
     _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
     struct listen_point control;
 };
@@ -50,28 +51,28 @@ enum route { ROUTE_FORWARD, ROUTE_ADDRESS, ROUTE_REVERSE };
 struct job {
     struct proxy *p;
     struct proxy_loop *here;
-    struct exchange *ex;            /* NULL: background */
+    struct exchange *ex; /* NULL: background */
     const struct http_request *in;
     struct arena *arena;
     enum route route;
-    struct uri target;              /* scheme and host always set */
-    bool secure;                    /* https towards the origin */
-    struct slice host;              /* value of Host */
+    struct uri target; /* scheme and host always set */
+    bool secure;       /* https towards the origin */
+    struct slice host; /* value of Host */
     struct fresh_request ask;
     struct cache_key key;
     struct verdict verdict;
     /* 1xx responses on their way to the client */
     struct scope interims;
-    bool interims_open;
-    const struct http_response *interim_last;
+    bool interims_open, interims_running;
+    struct interim *interims_waiting;
 };
 
 /* -- proxy.c -- */
 void loop_enter(struct proxy_loop *);
-void loop_leave(struct proxy_loop *); /* the last one out after the drain closes what is idle */
-err_t job_error(struct job *, err_t, tick until);      /* the page for a failure */
+void loop_leave(struct proxy_loop *);             /* the last one out after the drain closes what is idle */
+err_t job_error(struct job *, err_t, tick until); /* the page for a failure */
 err_t job_refuse(struct job *, uint16_t status, const char *why, tick until);
-void job_note(struct job *);                           /* the verdict into the access log */
+void job_note(struct job *); /* the verdict into the access log */
 static inline tick origin_until(const struct job *j)
 {
     return after(j->p->o.origin_timeout / TICK_MS);

@@ -42,9 +42,8 @@ static err_t parse_parent(struct proxy *p)
     TRY(uri_parse(slice_z(p->o.parent), &p->parent));
     if (!p->parent.host.n || !slice_starts_case(p->parent.scheme, S("http")))
         return fault(E_USAGE, "--parent %s: not a URL such as http://proxy:3128", p->o.parent);
-    p->parent_proxy = (struct client_proxy){.host = p->parent.host,
-                                            .port = uri_port(&p->parent),
-                                            .secure = slice_eq_case(p->parent.scheme, S("https"))};
+    p->parent_proxy = (struct client_proxy){
+        .host = p->parent.host, .port = uri_port(&p->parent), .secure = slice_eq_case(p->parent.scheme, S("https"))};
     return NULL;
 }
 
@@ -163,9 +162,9 @@ err_t job_error(struct job *j, err_t e, tick until)
         return e; /* what has begun is broken off */
     uint16_t status = e->http == 403 || e->http == 503 || e->http == 504 ? e->http : 502;
     fault_text(e, text, sizeof text);
-    struct slice page = arena_format(j->arena, "%s %.*s%s%.*s: %s", status == 403 ? "Refused to connect to" : "Asking",
-                                     SLICE_ARG(j->target.host), j->target.path.n ? " for " : "", SLICE_ARG(j->target.path),
-                                     text);
+    struct slice page =
+        arena_format(j->arena, "%s %.*s%s%.*s: %s", status == 403 ? "Refused to connect to" : "Asking",
+                     SLICE_ARG(j->target.host), j->target.path.n ? " for " : "", SLICE_ARG(j->target.path), text);
     fault_clear();
     return reply_error(j->ex, status, page, until);
 }
@@ -231,7 +230,8 @@ static err_t answer_here(struct job *j, tick until)
 {
     if (j->in->method == M_OPTIONS) {
         struct http_response r = {.status = 204};
-        if (!fields_add_id(j->arena, &r.fields, F_ALLOW, S("GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH")))
+        if (!fields_add_id(j->arena, &r.fields, F_ALLOW,
+                           S("GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH")))
             return E_NO_MEMORY;
         TRY(reply_head(j->ex, &r, until));
         return reply_end(j->ex, until);

@@ -25,24 +25,24 @@ struct proxy_auth { /* one user: the line "USER:PASSWORD" of the file */
 
 struct proxy_options {
     struct access access;
-    struct access_rules trusted;         /* clients whose X-Forwarded-* are kept */
-    const char *const *origins;          /* URLs; none: forward mode */
+    struct access_rules trusted; /* clients whose X-Forwarded-* are kept */
+    const char *const *origins;  /* URLs; none: forward mode */
     size_t origin_count;
-    const char *health_path;             /* NULL: no active checks */
-    int64_t health_interval;             /* ns */
-    uint64_t cache_memory;               /* bytes; 0: nothing is stored */
-    const char *cache_dir;               /* NULL: no disk tier */
-    uint64_t cache_size;                 /* of the disk tier */
-    uint64_t object_max;                 /* larger responses are not stored */
-    const struct slice *targets;         /* RFC 9213 target list; reverse mode only */
+    const char *health_path;     /* NULL: no active checks */
+    int64_t health_interval;     /* ns */
+    uint64_t cache_memory;       /* bytes; 0: nothing is stored */
+    const char *cache_dir;       /* NULL: no disk tier */
+    uint64_t cache_size;         /* of the disk tier */
+    uint64_t object_max;         /* larger responses are not stored */
+    const struct slice *targets; /* RFC 9213 target list; reverse mode only */
     int target_count;
-    const char *parent;                  /* URL of the next proxy, or NULL */
+    const char *parent; /* URL of the next proxy, or NULL */
     struct tls_client_options tls;
-    int64_t origin_timeout;              /* ns without a byte from the origin */
-    uint64_t max_header;                 /* of a response head */
-    const char *auth_file;               /* "USER:PASSWORD" lines, or NULL */
-    struct trace_sink *trace;            /* or NULL */
-    const char *control;                 /* path of the control socket, or NULL */
+    int64_t origin_timeout;   /* ns without a byte from the origin */
+    uint64_t max_header;      /* of a response head */
+    const char *auth_file;    /* "USER:PASSWORD" lines, or NULL */
+    struct trace_sink *trace; /* or NULL */
+    const char *control;      /* path of the control socket, or NULL */
 };
 
 MUST err_t proxy_new(const struct proxy_options *, int workers, struct proxy **);
