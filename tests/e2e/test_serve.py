@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+import browser
 import harness
 
 
@@ -543,6 +544,27 @@ class Tls(Serve):
         c = self.connect()
         c.send(get('/a.txt'))
         self.assertEqual(Answer(c).status, 200)
+
+
+class Chromium(Serve):
+    PNG = bytes.fromhex('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8cfc0f01f0005000'
+                        '1ff89993d1d0000000049454e44ae426082')
+
+    def test_page_with_image_404_page_and_reload_with_304(self):
+        self.file('site/p.png', self.PNG)
+        self.file('site/page.html', '<!DOCTYPE html><title>page</title><img src="p.png"><link rel="stylesheet" href="s.css">')
+        self.file('site/s.css', 'img{width:7px}')
+        with browser.Browser(self) as b:
+            page = b.open(self.server.url + '/page.html')
+            self.assertEqual(page.evaluate('document.title'), 'page')
+            self.assertEqual(page.evaluate('document.images[0].naturalWidth'), 1)
+            self.assertEqual(page.evaluate('document.images[0].width'), 7)
+            page.reload()
+            self.assertIn((self.server.url + '/page.html', 304), page.responses)
+            lost = b.open(self.server.url + '/nowhere')
+            self.assertEqual(lost.evaluate('document.querySelector("h1").textContent'), '404 Not Found')
+            listing = b.open(self.server.url + '/dir/')
+            self.assertIn('b & c.txt', listing.evaluate('document.body.innerText'))
 
 
 class Soak(Serve):
