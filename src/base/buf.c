@@ -24,7 +24,7 @@ err_t buf_room(struct buf *b, size_t want, char **at)
         b->p = p;
         b->cap = cap;
     }
-    *at = b->p + b->n;
+    *at = b->p ? b->p + b->n : NULL; /* nothing wanted of a buffer that has nothing yet */
     return NULL;
 }
 

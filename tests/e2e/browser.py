@@ -33,7 +33,8 @@ class Browser:
                 '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--no-proxy-server',
                 '--disable-crash-reporter', '--disable-breakpad', '--remote-debugging-pipe',
                 '--user-data-dir=' + os.path.join(test.tmpdir, 'chromium'), 'about:blank']
-        env = peers.env('chromium', {'HOME': test.tmpdir, 'DBUS_SESSION_BUS_ADDRESS': '/dev/null'})
+        env = peers.env('chromium', {'HOME': test.tmpdir, 'XDG_CONFIG_HOME': test.tmpdir, 'XDG_CACHE_HOME': test.tmpdir,
+                                     'DBUS_SESSION_BUS_ADDRESS': '/dev/null'})
         self._p = subprocess.Popen(argv, env=env, pass_fds=(to_read, from_write), stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(to_read)
