@@ -211,12 +211,12 @@ static void worker(void *arg)
 {
     struct run *r = arg;
     while (r->next < r->count && !fiber_canceled()) {
-        struct transfer *t = r->transfers[r->next++];
-        run_one(r, t);
-        if (!r->conf->har) {
-            free_transfer(t);
-            r->transfers[r->next - 1] = NULL;
-        }
+        struct transfer **at = &r->transfers[r->next++];
+        run_one(r, *at);
+        if (r->conf->har)
+            continue; /* its hops are wanted at the end */
+        free_transfer(*at);
+        *at = NULL;
     }
 }
 

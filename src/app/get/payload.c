@@ -229,7 +229,7 @@ static err_t rewind_payload(void *arg)
 {
     struct payload *p = arg;
     if (p->once && (p->at || p->offset))
-        return E_UNSUPPORTED;
+        return fault(E_UNSUPPORTED, "the body is wanted again, and it came from a pipe");
     p->at = 0, p->offset = 0;
     return NULL;
 }

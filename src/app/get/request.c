@@ -126,6 +126,8 @@ static err_t add_user_lines(struct draft *d)
         bool empty = name.n < line.n && line.p[name.n] == ';';
         if (name.n == line.n)
             return fault(E_USAGE, "-H '%s': NAME: VALUE is wanted", h->v[i]);
+        if (!fields_name_ok(name) || !fields_value_ok(value))
+            return fault(E_USAGE, "-H '%s': a character that is not allowed", h->v[i]);
         if ((value.n == 0 && !empty) || (secret(name) && !d->home))
             continue;
         TRY(add(d, name, empty ? S("") : value));
@@ -289,6 +291,8 @@ err_t request_make(struct transfer *t, struct arena *arena, struct request_parts
     rq->fields = &out->fields;
     if (!t->drop_body)
         rq->body = payload_body(&t->payload);
+    if (rq->body.rewind)
+        TRY(rq->body.rewind(rq->body.arg));
     rq->unix_path = c->unix_path;
     return rq->target.p ? choose_proxy(&d, out) : E_NO_MEMORY;
 }

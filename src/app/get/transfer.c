@@ -172,8 +172,6 @@ static err_t redirect(struct transfer *t)
         t->method = S("GET");
         t->drop_body = true;
     }
-    if (!t->drop_body && t->payload.method && t->payload.once && t->payload.at)
-        return fault(E_UNSUPPORTED, "the redirect wants the body again, and it came from a pipe");
     t->redirects++;
     t->url = next;
     if (t->url.path.n == 0)
