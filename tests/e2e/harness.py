@@ -185,7 +185,7 @@ class Process:
 def environment(extra=None):
     """A clean environment: no proxies, no user configuration, C locale with UTF-8."""
     env = {k: v for k, v in os.environ.items() if not k.lower().endswith('_proxy')}
-    env.update(LC_ALL='C.UTF-8', XDG_CONFIG_HOME='/nonexistent', NO_COLOR='1')
+    env.update(LC_ALL='C.UTF-8', XDG_CONFIG_HOME='/proc/nonexistent', NO_COLOR='1')
     env.pop('SSLKEYLOGFILE', None)
     env.pop('NOTIFY_SOCKET', None)
     env.update(extra or {})
