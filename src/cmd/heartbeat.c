@@ -129,6 +129,7 @@ static int listen_run(void *conf, int argc, char **argv)
 {
     (void)argc, (void)argv;
     struct listen_conf *c = conf;
+    c->daemon.role = &heartbeat_listen_role;
     err_t e = listen_prepare(c);
     if (!e)
         e = daemon_run(&c->daemon, &(struct worker_hooks){.start = listen_start, .drain = listen_drain, .arg = c});

@@ -176,7 +176,26 @@ static tick known_time(struct listener *l)
 struct deadlines {
     struct listener *l;
     int worker;
+    tick publish;                /* when the gauges are brought up to date again */
+    uint32_t shown[BEAT_STATES]; /* as they were last */
 };
+
+static void publish_states(struct deadlines *d, tick t)
+{
+    static const enum stat_id gauges[BEAT_STATES] = {[BEAT_UP] = STAT_SENDERS_UP,
+                                                     [BEAT_LATE] = STAT_SENDERS_LATE,
+                                                     [BEAT_DOWN] = STAT_SENDERS_DOWN,
+                                                     [BEAT_STOPPED] = STAT_SENDERS_STOPPED};
+    uint32_t states[BEAT_STATES];
+    if (t < d->publish)
+        return;
+    d->publish = t + TICK_S;
+    (void)senders_count(&d->l->senders, states);
+    for (int i = BEAT_UP; i < BEAT_STATES; i++) {
+        stat_add(gauges[i], (int64_t)states[i] - (int64_t)d->shown[i]);
+        d->shown[i] = states[i];
+    }
+}
 
 static void watch_deadlines(void *arg)
 {
@@ -192,8 +211,10 @@ static void watch_deadlines(void *arg)
         }
         if (until < real + TICK_MS) /* behind: come back when some more has been read */
             until = real + TICK_MS;
-        if (d->worker == 0)
+        if (d->worker == 0) {
             store_mark(&l->senders.store, clock_wall());
+            publish_states(d, real);
+        }
     } while (!fiber_sleep(until));
 }
 
@@ -288,7 +309,7 @@ err_t listener_start(struct listener *l, const struct listen_point *const *point
     struct deadlines *d = malloc(sizeof *d);
     if (!d)
         return E_NO_MEMORY;
-    *d = (struct deadlines){l, worker};
+    *d = (struct deadlines){.l = l, .worker = worker};
     err_t e = scope_spawn(loop_scope(loop_self()), "heartbeat", work, d);
     if (e)
         free(d);
