@@ -7,6 +7,7 @@
 
 #include "cmd/daemon.h"
 #include "http/server.h"
+#include "net/tls.h"
 
 struct http_conf {
     uint64_t max_connections, max_connections_per_client, max_header, max_body;
@@ -14,8 +15,17 @@ struct http_conf {
     const char *access_log;                             /* FILE, "-" for stderr, "off" */
     int log_format;                                     /* 0 combined, 1 json */
     bool accept_lf;
+    struct opt_list tls_cert, tls_key;
+    bool tls_auto;
+    const char *keylog;
+    const char *trace; /* "": stderr */
+    bool trace_secrets;
 };
 extern const struct opt http_opts[]; /* offsets are those behind a struct daemon_conf at the start */
 
-/* Opens the access log and fills in the server's options. E_USAGE, E_PERMISSION. */
+/* Opens the access log and the trace and fills in the server's options. E_USAGE, E_PERMISSION. */
 MUST err_t http_opts_apply(const struct http_conf *, struct server_options *);
+
+/* The TLS context that the options ask for, its files read anew: at the start and on each reload. NULL without any.
+   `alpn` as in tls.h. E_USAGE, E_NOT_FOUND, E_CERT. */
+MUST err_t http_opts_tls(const struct http_conf *, unsigned alpn, struct tls **);

@@ -6,15 +6,14 @@
 #include "base/log.h"
 #include "cmd/http_opts.h"
 #include "cmd/verb.h"
+#include "wire/trace.h"
 
 struct serve_conf {
     struct daemon_conf daemon;
     struct http_conf http;
     struct opt_list index, respond, redirect, error_page;
     const char *spa, *cache_control;
-    struct opt_list tls_cert, tls_key;
-    const char *keylog, *trace;
-    bool listing, dotfiles, serial, trace_secrets;
+    bool listing, dotfiles, serial;
     /* -- while it runs -- */
     const char *root;
     struct trace_sink *sink;
@@ -32,11 +31,6 @@ static const struct opt own[] = {
     {"error-page", 0, OPT_LIST, AT(error_page), "STATUS=/FILE", "for 404, 4xx, 5xx ...", NULL, NULL, false},
     {"cache-control", 0, OPT_STRING, AT(cache_control), "VALUE", "send this with every file", NULL, NULL, false},
     {"serial", 0, OPT_FLAG, AT(serial), NULL, "one connection at a time, to show why that blocks", NULL, NULL, false},
-    {"tls-cert", 0, OPT_LIST, AT(tls_cert), "FILE", "PEM chain; several are chosen by name (SNI)", NULL, NULL, false},
-    {"tls-key", 0, OPT_LIST, AT(tls_key), "FILE", "its key, one for each --tls-cert", NULL, NULL, false},
-    {"keylog", 0, OPT_STRING, AT(keylog), "FILE", "TLS secrets for Wireshark", NULL, NULL, false},
-    {"trace", 0, OPT_OPTIONAL, AT(trace), "FILE", "show the dialogue (stderr without FILE)", NULL, NULL, false},
-    {"trace-secrets", 0, OPT_FLAG, AT(trace_secrets), NULL, "and do not mask secrets in it", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
 
 static struct serve_list list(const struct opt_list *l)
@@ -49,26 +43,6 @@ static void site_free(struct site *s)
     serve_free((struct serve *)(uintptr_t)s->conf);
     tls_unref(s->tls);
     free(s);
-}
-
-enum { PAIRS_MAX = 64 };
-
-/* Certificates and keys are read again on each reload. */
-static err_t make_tls(const struct serve_conf *c, struct tls **out)
-{
-    struct tls_pair pairs[PAIRS_MAX];
-    if (c->tls_cert.n != c->tls_key.n)
-        return fault(E_USAGE, "each --tls-cert needs its --tls-key");
-    if (c->tls_cert.n > PAIRS_MAX)
-        return fault(E_USAGE, "more than %d certificates", PAIRS_MAX);
-    if (c->tls_cert.n == 0)
-        return NULL;
-    for (size_t i = 0; i < c->tls_cert.n; i++)
-        pairs[i] = (struct tls_pair){c->tls_cert.v[i], c->tls_key.v[i]};
-    return tls_server_new(
-        &(struct tls_server_options){
-            .pairs = pairs, .count = (int)c->tls_cert.n, .alpn = TLS_ALPN_HTTP1, .keylog = c->keylog},
-        out);
 }
 
 /* What is served, opened anew: at the start and on each reload. */
@@ -92,7 +66,7 @@ static err_t make_site(const struct serve_conf *c, struct site **out)
         return e;
     }
     *s = (struct site){.handler = serve_handler, .error_page = serve_error_page, .conf = serve, .free = site_free};
-    e = make_tls(c, &s->tls);
+    e = http_opts_tls(&c->http, TLS_ALPN_HTTP1, &s->tls);
     if (e)
         site_free(s);
     else
@@ -132,10 +106,8 @@ static err_t serve(struct serve_conf *c)
         c->http.accept_lf = true; /* the exercises' own clients send it */
         c->daemon.workers = 1;
     }
-    if (c->trace)
-        TRY(trace_open(c->trace, c->trace_secrets, &c->sink));
-    o.trace = c->sink;
     TRY(http_opts_apply(&c->http, &o));
+    c->sink = o.trace;
     TRY(make_site(c, &site));
     TRY(server_new(&o, daemon_workers(&c->daemon), site, &c->server));
     TRY(daemon_bind(&c->daemon, &serve_role, "127.0.0.1:8005", LISTEN_DEFER));
@@ -161,6 +133,6 @@ const struct opt_role serve_role = {
     .conf_size = sizeof(struct serve_conf),
     .args_max = 1,
     .run = run,
-    .notes = "  l7 serve site --listen :8005\n"
+    .notes = "  l7 serve site --listen :8005 --tls-auto\n"
              "  l7 serve --respond '/home=hello, network.' --redirect '/index=/home'\n",
 };

@@ -173,6 +173,10 @@ static int help(int argc, char **argv)
         return words(argc - 1, argv + 1);
     if (strcmp(argv[0], "--man") == 0 && argc > 1)
         return man(argv[1]);
+    if (argc == 1 && verb_topic(argv[0])) {
+        fputs(verb_topic(argv[0]), stdout);
+        return 0;
+    }
     if (argc == 1 && tool_exists(argv[0], &plain) && !plain) {
         list_roles(argv[0]);
         return 0;

@@ -19,5 +19,8 @@ const struct opt_role *verb_find(int *argc, char ***argv);
 /* The whole program: argv as main gets it; returns the exit status. */
 int verb_main(int argc, char **argv);
 
+/* Texts of `l7 help TOPIC` that belong to no tool; each ends with a newline. NULL when there is none. */
+const char *verb_topic(const char *name);
+
 /* "l7 TOOL: detail: text" to stderr; returns the exit status that the tool gives this error. */
 int verb_fail(const struct opt_role *, err_t);

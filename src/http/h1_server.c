@@ -51,7 +51,7 @@ static err_t fill(struct conn *c, struct h1_work *w, tick until)
     if (idle && c->stream == &c->tcp.stream)
         TRY(io_read_now(c->tcp.fd, at, room, &got));
     else
-        TRY(stream_read(c->stream, at, room, &got, until));
+        TRY(stream_read(c->stream, at, room, &got, idle ? 0 : until)); /* a time past: no waiting */
     if (got == 0)
         return E_EOF;
     stat_add(STAT_BYTES_RECEIVED, (int64_t)got);
