@@ -88,8 +88,8 @@ class Daemon(harness.TestCase):
             code, _, err = harness.run(['echo', 'listen', '--config', conf])
             self.assertEqual(code, 2, err)
             self.assertIn(conf + message, err)
-        code, _, err = harness.run(['echo', 'listen', '--config', '/nonexistent'])
-        self.assertEqual((code, err), (2, 'l7 echo listen: /nonexistent: not found\n'))
+        code, _, err = harness.run(['echo', 'listen', '--config', '/dev/null/absent'])
+        self.assertEqual((code, err), (2, 'l7 echo listen: /dev/null/absent: not found\n'))
 
     def test_speaks_to_systemd(self):
         path = os.path.join(self.tmpdir, 'notify')

@@ -264,7 +264,7 @@ class Ends(Case):
         for args in (['-c', '-1'], ['-i', '1us'], ['-s', '70000'], ['-p', 'xyz'], ['--key-file', 'x'], ['-t', '300']):
             self.ping(*args, '127.0.0.1', status=2)
         self.ping('no-such-host.invalid', status=2)
-        self.ping('--stamp', '--key-file', '/nonexistent', '127.0.0.1', status=2)
+        self.ping('--stamp', '--key-file', '/dev/null/absent', '127.0.0.1', status=2)
 
 
 class Files(Case):
@@ -280,7 +280,7 @@ class Files(Case):
             self.assertRegex(f.read(), r' 1\.000000000000 +35\n(?s:.*)Total count    = +35\]')
         out = self.ping('--live', '-c', 20, '-i', '1ms', '127.0.0.1', listener.port)
         self.assertRegex(out, '[\u2801-\u28ff]')
-        self.ping('-c', 1, '--svg', '/nonexistent/x.svg', '127.0.0.1', self.listener().port, status=2)
+        self.ping('-c', 1, '--svg', '/dev/null/absent/x.svg', '127.0.0.1', self.listener().port, status=2)
 
 
 class Truth(Case):

@@ -206,7 +206,7 @@ static void nearest(void **state)
 
 int main(void)
 {
-    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+    setenv("XDG_CONFIG_HOME", "/dev/null", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),       cmocka_unit_test(long_forms),   cmocka_unit_test(letters),
         cmocka_unit_test(optional_value), cmocka_unit_test(misspelt),     cmocka_unit_test(prefixes_and_choices),
