@@ -7,7 +7,7 @@ export L7_BUILD = $(abspath $(BUILD))
 SAN_ENV = L7_BUILD=$(abspath $@-build) L7_PEERS=$(abspath $(BUILD)/peers) L7_PATIENCE=60
 
 .PHONY: all build run test unit sim e2e bench soak lint asan ubsan tsan valgrind ucontext fuzz torture cover format install \
-        man deb-deps clean help
+        deb-deps clean help
 
 all: build
 

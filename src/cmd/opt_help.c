@@ -197,7 +197,7 @@ void opt_man(const struct opt_role *role, FILE *out)
 {
     const struct opt *rows[OPT_ROWS_MAX];
     size_t n = opt_rows(role, rows, NULL);
-    fprintf(out, "# L7 %s%s%s\n\n*l7 %s%s%s* \\[OPTIONS\\] ", role->tool, role->role ? " " : "",
+    fprintf(out, "# l7 %s%s%s\n\n*l7 %s%s%s* \\[OPTIONS\\] ", role->tool, role->role ? " " : "",
             role->role ? role->role : "", role->tool, role->role ? " " : "", role->role ? role->role : "");
     scdoc_text(out, role->usage ? role->usage : "");
     fputs("\n\n", out);

@@ -125,17 +125,41 @@ static int fail_usage(void)
     return E_USAGE->exit;
 }
 
-/* l7 help --man: the option tables as scdoc, for the build of the man pages. */
+static const char man_end[] =
+    "# EXIT STATUS\n\n"
+    "0 done; 1 the network or the other side failed; 2 wrong usage; 3 partly done. *l7 ping* follows ping(8): 1 when "
+    "no\n"
+    "answer came, 2 for other errors. *l7 mail* follows sysexits.h.\n\n"
+    "# FILES\n\n"
+    "_$XDG\\_CONFIG\\_HOME/l7.conf_ or _/etc/l7.conf_: long options as keys, one section a tool, for example:\n\n"
+    "```\n[serve]\nlisten = 127.0.0.1:8080\n\n[ping listen]\nloss = 40%\n```\n\n"
+    "# SEE ALSO\n\n";
+
+/* l7 help --man: the option tables as scdoc, for the build of the man pages; without a tool the page l7(1). */
 static int man(const char *tool)
 {
     bool plain;
-    if (!tool_exists(tool, &plain)) {
+    if (tool && !tool_exists(tool, &plain)) {
         unknown_tool(tool);
         return fail_usage();
     }
+    const char *what = "the application layer in one binary";
+    for (size_t i = 0; tool && verb_roles[i]; i++)
+        what =
+            tool_is(i, tool) && (!verb_roles[i]->role || !i || !tool_is(i - 1, tool)) ? verb_roles[i]->summary : what;
+    printf("l7%s%s(1) \"\" \"l7 " L7_VERSION "\"\n\n# NAME\n\nl7%s%s - %s\n\n", tool ? "-" : "", tool ? tool : "",
+           tool ? "-" : "", tool ? tool : "", what);
+    if (!tool)
+        puts("# SYNOPSIS\n\n*l7* TOOL \\[ROLE\\] \\[OPTIONS\\] \\[ARGUMENTS\\]++\n*l7 help* \\[TOOL \\[ROLE\\]\\]\n\n# "
+             "TOOLS\n");
     for (size_t i = 0; verb_roles[i]; i++)
-        if (tool_is(i, tool))
+        if (!tool)
+            printf("*l7 %s%s%s*\n\t%s\n\n", verb_roles[i]->tool, verb_roles[i]->role ? " " : "",
+                   verb_roles[i]->role ? verb_roles[i]->role : "", verb_roles[i]->summary);
+        else if (tool_is(i, tool))
             opt_man(verb_roles[i], stdout);
+    fputs(man_end, stdout);
+    puts(tool ? "*l7*(1)" : "*l7-serve*(1), *l7-get*(1), *l7-ping*(1) and so on, one page a tool");
     return 0;
 }
 
@@ -171,8 +195,8 @@ static int help(int argc, char **argv)
     }
     if (strcmp(argv[0], "--words") == 0)
         return words(argc - 1, argv + 1);
-    if (strcmp(argv[0], "--man") == 0 && argc > 1)
-        return man(argv[1]);
+    if (strcmp(argv[0], "--man") == 0)
+        return man(argc > 1 ? argv[1] : NULL);
     if (argc == 1 && verb_topic(argv[0])) {
         fputs(verb_topic(argv[0]), stdout);
         return 0;
@@ -202,7 +226,8 @@ int verb_fail(const struct opt_role *role, err_t e)
         snprintf(text, sizeof text, "%s", fault_detail());
     else
         fault_text(e, text, sizeof text);
-    fprintf(stderr, "l7 %s%s%s: %s\n", role->tool, role->role ? " " : "", role->role ? role->role : "", text);
+    fprintf(stderr, "l7 %s%s%s: %s%s\n", role->tool, role->role ? " " : "", role->role ? role->role : "", text,
+            e == E_REFUSED ? " (is the server running?)" : "");
     if (strcmp(role->tool, "mail") == 0)
         return e->sysexit;
     /* ping(8): 1 is "no answer came", 2 every other error. */

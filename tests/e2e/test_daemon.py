@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What every daemon does, shown with the smallest one: addresses, signals, privileges, l7.conf, systemd."""
+import glob
 import os
+import re
 import signal
 import socket
 
@@ -17,6 +19,26 @@ class Daemon(harness.TestCase):
         self.assertIn('--idle-timeout TIME', out)
         self.assertLess(out.count('\n'), 50)
         self.assertRegex(harness.run(['--version'])[1], r'^l7 \d+\.\d+\.\d+\n$')
+
+    def test_every_role_is_listed(self):
+        defined, shown = set(), harness.run(['help'])[1]
+        for f in glob.glob(os.path.join(harness.ROOT, 'src/cmd/*.c')):
+            with open(f) as source:
+                text = source.read()
+            for body in re.findall(r'^const struct opt_role \w+ = \{(.*?)^\};', text, re.M | re.S):
+                tool, role = (re.search(rf'\.{k} = "([\w-]+)"', body) for k in ('tool', 'role'))
+                defined.add(f'{tool[1]} {role[1]}' if role else tool[1])
+        self.assertGreater(len(defined), 5)
+        for name in defined:
+            self.assertRegex(shown, rf'(?m)^  {name}  ')
+            self.assertEqual(harness.run([*name.split(), '--help'])[0], 0)
+
+    def test_every_help_fits_one_screen(self):
+        for line in harness.run(['help'])[1].split('\n'):
+            if line.startswith('  '):
+                name = line[2:19].split()
+                text = harness.run([*name, '--help'], env={'COLUMNS': '100'})[1]
+                self.assertLessEqual(text.count('\n'), 52, f'{name}: {text}')
 
     def test_usage_errors(self):
         for args, message in (
