@@ -74,6 +74,8 @@ static const struct opt listen_opts[] = {
      NULL, false},
     {"on-change", 0, OPT_STRING, AT(l.events.on_change), "CMD", "run it at every change, with L7_ID, L7_EVENT ... set",
      NULL, NULL, false},
+    {"webhook", 0, OPT_STRING, AT(l.events.webhook), "URL", "POST every change there as JSON", NULL, NULL, false},
+    {"ca", 0, OPT_STRING, AT(l.events.ca_file), "FILE", "trust these certificates for it", NULL, NULL, false},
     {"jobs", 0, OPT_INT, AT(l.events.jobs), "N", "commands at a time", "8", NULL, false},
     {"job-limit", 0, OPT_DURATION, AT(l.events.job_limit), "TIME", "kill a command that takes longer", "30s", NULL,
      false},

@@ -5,6 +5,7 @@ Packets are built here from docs/heartbeat-protocol.md, not by the program under
 """
 import hashlib
 import hmac
+import http.server
 import json
 import os
 import random
@@ -503,6 +504,31 @@ class Events(Heartbeat):
         self.assertEqual(sum(r['lost'] for r in table.values()), 0)
         self.assertEqual(second.stdout(), '')
         self.assertEqual(sqlite3.connect(path).execute('SELECT count(*) FROM changes').fetchone()[0], 100)
+
+    def test_webhook_is_retried_and_in_order(self):
+        got = []
+
+        class Server(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                got.append((self.path, self.headers['Content-Type'], json.loads(body)))
+                self.send_response(503 if len(got) == 1 else 204)
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.listen('--webhook', f'http://127.0.0.1:{server.server_address[1]}/hook?a=b', '--timeout', '300ms')
+        self.socket().send(beat('w', 4))
+        self.wait_until(lambda: len(got) >= 3, what='two events, one of them twice')
+        self.assertEqual([(e['id'], e['event']) for _, _, e in got], [('w', 'up'), ('w', 'up'), ('w', 'down')])
+        self.assertEqual({(path, kind) for path, kind, _ in got}, {('/hook?a=b', 'application/json')})
 
     def test_metrics(self):
         self.listen('--metrics', '127.0.0.1:0')

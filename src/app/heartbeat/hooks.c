@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/heartbeat/webhook.h"
 #include "base/log.h"
 #include "base/stat.h"
 #include "base/text.h"
@@ -32,6 +33,7 @@ struct lane {
 struct hooks {
     struct events_conf conf;
     bool stopping;
+    struct webhook *webhook;
     int lanes; /* the commands' lanes; the last lane of all is the webhook's */
     struct lane lane[EVENT_JOBS_MAX + 1];
 };
@@ -163,9 +165,8 @@ static struct event *pop(struct lane *lane)
     return e;
 }
 
-static void run_lane(void *arg)
+static void handle_all(struct lane *lane)
 {
-    struct lane *lane = arg;
     char why[320], id[4 * BEAT_ID_MAX + 1];
     for (;;) {
         struct event *e = pop(lane);
@@ -188,10 +189,25 @@ static void run_lane(void *arg)
     }
 }
 
+static void run_lane(void *arg)
+{
+    struct lane *lane = arg;
+    handle_all(lane);
+    if (lane == &lane->h->lane[lane->h->lanes])
+        webhook_done(lane->h->webhook);
+}
+
+static err_t post(struct hooks *h, const struct event *e)
+{
+    return webhook_post(h->webhook, e);
+}
+
 void hooks_add(struct hooks *h, struct event *e)
 {
     if (h->conf.on_change)
         push(&h->lane[e->lane % (unsigned)h->lanes], e);
+    if (h->webhook)
+        push(&h->lane[h->lanes], e);
 }
 
 err_t hooks_new(const struct events_conf *conf, struct hooks **out)
@@ -206,13 +222,18 @@ err_t hooks_new(const struct events_conf *conf, struct hooks **out)
         h->lane[i].last = &h->lane[i].first;
         waitq_init(&h->lane[i].come);
     }
-    *out = h;
-    return NULL;
+    h->lane[h->lanes].work = post;
+    err_t e = conf->webhook ? webhook_new(conf->webhook, conf->ca_file, &h->webhook) : NULL;
+    if (e)
+        hooks_free(h);
+    else
+        *out = h;
+    return e;
 }
 
 err_t hooks_start(struct hooks *h)
 {
-    for (int i = 0; i < h->lanes; i++)
+    for (int i = 0; i <= h->lanes; i++)
         TRY(scope_spawn(loop_scope(loop_self()), "heartbeat hook", run_lane, &h->lane[i]));
     return NULL;
 }
@@ -231,5 +252,6 @@ void hooks_free(struct hooks *h)
     for (int i = 0; i <= h->lanes; i++)
         for (struct event *e; (e = pop(&h->lane[i]));)
             event_unref(e);
+    webhook_free(h->webhook);
     free(h);
 }
