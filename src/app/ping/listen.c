@@ -29,6 +29,7 @@ struct place { /* one socket on one worker */
     struct reflect *all;
     struct reflect_worker *worker;
     struct reflect_socket socket;
+    bool any_address;                /* bound to all of them: a reply must come from the one that was asked */
     struct udp_batch *batch, *later; /* one for each of the two fibers */
     struct datagram replies[BATCH];
     struct delays delays;
@@ -162,7 +163,9 @@ static bool make_reply(struct place *p, struct datagram *d, const struct stamp_t
         write_reply(p, d, t, at, bytes);
     else if (p->all->conf.impair.uppercase)
         impair_uppercase(bytes, d->payload.n);
-    *out = (struct datagram){.peer = d->peer, .local = d->local, .payload = d->payload, .ttl = -1, .tos = -1};
+    *out = (struct datagram){.peer = d->peer, .payload = d->payload, .ttl = -1, .tos = -1};
+    if (p->any_address) /* else the socket's own is the one, and the kernel need not be told */
+        out->local = d->local;
     if (d->tos > 3)
         out->tos = (int16_t)(d->tos & ~3); /* the same class of service back; congestion marks are not ours to copy */
     return true;
@@ -248,12 +251,12 @@ static err_t place_open(struct place *p)
 {
     const struct reflect_socket *s = &p->socket;
     enum udp_flags want = 0, granted;
-    bool any = s->local.sa.sa_family == AF_INET ? s->local.v4.sin_addr.s_addr == INADDR_ANY
-                                                : IN6_IS_ADDR_UNSPECIFIED(&s->local.v6.sin6_addr);
+    p->any_address = s->local.sa.sa_family == AF_INET ? s->local.v4.sin_addr.s_addr == INADDR_ANY
+                                                      : IN6_IS_ADDR_UNSPECIFIED(&s->local.v6.sin6_addr);
     int ttl = STAMP_TTL, room = RECEIVE_ROOM;
     waitq_init(&p->news);
     (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* the system may grant less */
-    if (any || s->stamp) /* bound to one address, echo needs to know nothing more about a datagram */
+    if (p->any_address || s->stamp) /* bound to one address, echo needs to know nothing more about a datagram */
         want |= UDP_INFO;
     if (s->stamp) {
         want |= UDP_RX_STAMP;
