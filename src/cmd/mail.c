@@ -266,7 +266,7 @@ static err_t print_message(struct mail_draft *d)
     return e;
 }
 
-static err_t send_one(const struct mail_conf *c, struct mail_draft *d)
+err_t mail_send_draft(const struct mail_conf *c, struct mail_draft *d)
 {
     struct mail_account account;
     struct mail_link link = {0};
@@ -294,7 +294,7 @@ static err_t send_composed(const struct mail_conf *c)
     if (!e) /* what cannot be formatted is found before anybody is called */
         e = mail_draft_fit(d, NULL, NULL);
     if (!e)
-        e = c->dry_run ? print_message(d) : send_one(c, d);
+        e = c->dry_run ? print_message(d) : c->queue ? mail_enqueue(c, d) : mail_send_draft(c, d);
     mail_draft_close(d);
     free(d);
     return e;

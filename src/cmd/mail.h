@@ -31,3 +31,7 @@ void mail_account_done(struct mail_account *);
 
 /* Several messages from a file of JSON objects, one a line. */
 MUST err_t mail_batch(const struct mail_conf *);
+/* Send one, print what became of each recipient. */
+MUST err_t mail_send_draft(const struct mail_conf *, struct mail_draft *);
+/* Keep it in the queue of the configuration and try at once; NULL also when it has to wait there. */
+MUST err_t mail_enqueue(const struct mail_conf *, struct mail_draft *);

@@ -119,7 +119,7 @@ static struct mail_draft *next(void *arg)
         err_t e = parse_line(b, (size_t)n, it);
         if (!e)
             return &it->draft;
-        mail_report_add(b->report, it->number, NULL, &(struct mail_result){e, fault_detail(), NULL});
+        mail_report_add(b->report, it->number, NULL, &(struct mail_result){.err = e, .why = fault_detail()});
         clear(b, it);
     }
     return NULL;

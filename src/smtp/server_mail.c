@@ -146,7 +146,7 @@ static err_t dotted_line(struct smtp_server *s, struct slice part, bool *end)
     return *end ? NULL : smtp_server_text(s, slice_from(part, 1));
 }
 
-struct data_state { /* carried from one piece read to the next */
+struct data_state {  /* carried from one piece read to the next */
     bool line_start; /* the next byte begins a line */
     bool after_cr;   /* the last byte was a CR */
     bool end;        /* the final dot has been seen */

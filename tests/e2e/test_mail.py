@@ -3,10 +3,12 @@
 happens when the server misbehaves."""
 import email
 import email.policy
+import fcntl
 import glob
 import json
 import os
 import pathlib
+import random
 import subprocess
 
 import harness
@@ -397,6 +399,115 @@ class Sink(Case):
         self.assertIn('552 5.3.4', out)
         self._tmpdir = None
         self.assertIn('452 4.5.3', self.talk('EHLO c', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'RCPT TO:<e@d>', sink=('--max-recipients', '1')))
+
+
+class Queue(Case):
+    def setUp(self):
+        self.dir = os.path.join(self.tmpdir, 'queue')
+
+    def entries(self):
+        return [json.loads(l) for l in self.run_l7(['mail', 'queue', '--queue', self.dir, '--json'])[1].splitlines()]
+
+    def flush(self, port, *args, check=0):
+        code, out, err = self.run_l7(['mail', 'flush', '--queue', self.dir, '--server', f'127.0.0.1:{port}', '--timeout', '5s', *args])
+        self.assertEqual(code, check, out + err)
+        return out
+
+    def test_waits_for_the_server(self):
+        port = harness.free_port()
+        _, _, err = self.send(port, '-s', 'x', '-a', self.file('f', bytes(range(256)) * 500), '--queue', self.dir)
+        self.assertIn('kept as', err)
+        entry, = self.entries()
+        self.assertEqual((entry['from'], entry['to'], entry['attempts']), ('ann@example.org', ['bob@example.org'], 1))
+        self.assertGreater(entry['next'], entry['age'])
+        server = self.sink()
+        self.assertEqual(self.flush(server.port), '')  # not due yet
+        self.assertIn('accepted', self.flush(server.port, '--all'))
+        self.assertEqual(next(self.message().iter_attachments()).get_payload(decode=True), bytes(range(256)) * 500)
+        self.assertEqual((self.entries(), os.listdir(self.dir)), ([], ['lock']))
+
+    def test_sent_at_once(self):
+        server = self.sink()
+        self.send(server.port, '--text', 'hi', '--queue', self.dir)
+        self.assertEqual((len(self.raw()), self.entries()), (1, []))
+
+    def test_only_those_who_wait_are_tried_again(self):
+        server = self.sink('--fault', 'rcpt=later:450', '--fault', 'rcpt=bad:550')
+        self.send(server.port, '--text', 'hi', '--queue', self.dir, to=['now@x', 'later@x', 'bad@x'], check=3)
+        self.assertEqual(self.entries()[0]['to'], ['later@x'])
+        server = self.sink()
+        self.flush(server.port, '--all')
+        self.assertEqual(self.raw()[0].count(b'Delivered-To: later@x'), 1)
+        self.assertEqual(self.raw()[0].count(b'Delivered-To'), 1)
+
+    def test_refused_for_good(self):
+        self.send(self.sink('--fault', 'rcpt:550').port, '--text', 'hi', '--queue', self.dir, check=69)
+        self.assertEqual(self.entries(), [])
+        self.assertTrue([f for f in os.listdir(self.dir) if f.endswith('.failed')])
+
+    def test_one_flush_at_a_time(self):
+        self.send(harness.free_port(), '--queue', self.dir)
+        with open(os.path.join(self.dir, 'lock'), 'w') as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            self.flush(harness.free_port(), check=75)
+
+    def test_killed_at_any_moment(self):
+        """Nothing is lost; doubles come only from between the last 250 and its record."""
+        rounds = int(os.environ.get('L7_KILLS', '12'))
+        server = self.sink()
+        sent = 0
+        for i in range(rounds):
+            args = [harness.L7, 'mail', 'send', '--server', f'127.0.0.1:{server.port}', '-f', 'a@b', '-t', 'c@d', '-s', f'n{i}',
+                    '--text', 'x' * 3000, '--queue', self.dir]
+            p = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=harness.environment())
+            try:
+                p.wait(random.uniform(0, 0.03))
+            except subprocess.TimeoutExpired:
+                p.kill()
+            sent += p.wait() == 0
+        self.flush(server.port, '--all')
+        subjects = [email.message_from_bytes(r)['subject'] for r in self.raw()]
+        self.assertGreaterEqual(len(set(subjects)), sent)
+        self.assertEqual(self.entries(), [])
+
+
+class Sendmail(Case):
+    def sendmail(self, *args, input='', check=0, argv0=False):
+        conf = self.file('l7.conf', f'[mail]\nserver = 127.0.0.1:{self.server.port}\n')
+        program, first = harness.L7, ['mail', 'sendmail']
+        if argv0:
+            program, first = os.path.join(self.tmpdir, 'sendmail'), []
+            os.path.exists(program) or os.symlink(harness.L7, program)
+        code, out, err = harness.run([*first, '--config', conf, *args], input=input, program=program)
+        self.assertEqual(code, check, out + err)
+        return err
+
+    def setUp(self):
+        self.server = self.sink()
+
+    def test_recipients_from_headers(self):
+        self.sendmail('-t', '-oi', '-f', 'bounce@x.example', '-F', 'Cron Job', argv0=True,
+                      input='To: A <a@x.example>,\n b@y.example\nCc: c@z.example\nBcc: d@w.example\nSubject: x\n\nbody\n.\nmore\n')
+        m = self.message()
+        self.assertEqual(m.get_all('delivered-to'), ['a@x.example', 'b@y.example', 'c@z.example', 'd@w.example'])
+        self.assertEqual(m['return-path'], '<bounce@x.example>')
+        self.assertEqual(m['from'], 'Cron Job <bounce@x.example>')
+        self.assertIsNone(m['bcc'])
+        self.assertTrue(m['date'] and m['message-id'])
+        self.assertEqual(m.get_content(), 'body\n.\nmore\n')
+
+    def test_a_dot_ends_without_i(self):
+        self.sendmail('-f', 'a@b', 'c@d', input='Subject: x\n\nbody\n.\nmore\n')
+        self.assertEqual(self.message().get_content(), 'body\n')
+
+    def test_message_without_header(self):
+        self.sendmail('-i', '-f', 'a@b', '-O', 'DeliveryMode=b', 'c@d', 'e@f', input='just text\n')
+        self.assertEqual(self.message().get_content(), 'just text\n')
+
+    def test_usage(self):
+        self.sendmail('-t', '-f', 'a@b', input='Subject: x\n\n', check=64)
+        self.sendmail('-bs', check=64)
+        self.sendmail('-t', '-f', 'a@b', input='To: a b@c\n\n', check=65)
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ struct mail_report {
     bool numbered;                               /* several messages: text lines begin with the message's number */
     uint64_t accepted, partly, failed, deferred; /* messages by outcome; deferred: failed, but worth trying again */
     err_t first;                                 /* the first failure that is not worth trying again */
-    err_t passing; /* the first one that is */
+    err_t passing;                               /* the first one that is */
 };
 
 /* `number` from 1. `d` NULL: a message that could not even be made. */

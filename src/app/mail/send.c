@@ -43,7 +43,7 @@ enum mail_fate mail_fate_of(const struct mail_draft *d, size_t i, const struct m
 {
     const struct smtp_answer *a = d->transaction.rcpts ? deciding(&d->transaction, i) : NULL;
     if (!a) {
-        *words = r->why && *r->why ? r->why : r->err ? r->err->text : "";
+        *words = r->words ? r->words : "";
         return r->err && r->err->retry ? MAIL_DEFERRED : MAIL_REFUSED;
     }
     *words = a->text ? a->text : "";
@@ -53,7 +53,10 @@ enum mail_fate mail_fate_of(const struct mail_draft *d, size_t i, const struct m
 /* `e` NULL: the dialogue about it was complete. */
 static void report(struct sending *s, struct mail_draft *d, err_t e, const char *why)
 {
-    struct mail_result r = {e, why, NULL};
+    char full[400] = "";
+    struct mail_result r = {.err = e, .why = why, .words = full};
+    if (e)
+        snprintf(full, sizeof full, "%s%s%s", why ? why : "", why && *why ? ": " : "", e->text);
     size_t count[3] = {0};
     const char *words;
     for (size_t i = 0; i < d->transaction.rcpt_count && d->transaction.rcpts; i++)

@@ -16,6 +16,7 @@ enum mail_fate { MAIL_ACCEPTED, MAIL_REFUSED, MAIL_DEFERRED };
 struct mail_result {   /* of one message */
     err_t err;         /* NULL: everybody was accepted; E_PARTLY; E_REJECTED, E_DEFERRED; or what broke */
     const char *why;   /* with err: the fault note */
+    const char *words; /* with err: the note and what it means, for people */
     const char *reply; /* the server's last word when it took the message: "250 2.0.0 Ok: queued as 4711" */
 };
 
