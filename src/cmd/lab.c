@@ -56,17 +56,39 @@ static void drain(void *arg, int index)
     lab_drain(&((struct lab_conf *)arg)->lab, index);
 }
 
+static void print_filled(const char *text, const char *mark, const char *value)
+{
+    const char *at = strstr(text, mark);
+    while (at) {
+        printf("%.*s%s", (int)(at - text), text, value);
+        text = at + strlen(mark);
+        at = strstr(text, mark);
+    }
+    puts(text);
+}
+
+static void print_try(const char *text, const struct addr *mine, const struct addr *web)
+{
+    char addr[ADDR_TEXT], host[ADDR_TEXT], pair[ADDR_TEXT + 16], half[256];
+    const char *at = strstr(text, "WEB");
+    snprintf(pair, sizeof pair, "%s %u", addr_text_host(mine, host), addr_port(mine));
+    if (at)
+        snprintf(half, sizeof half, "%.*s%s%s", (int)(at - text), text, addr_text(web, addr), at + 3);
+    else
+        snprintf(half, sizeof half, "%s", text);
+    if (strstr(half, "HOST PORT"))
+        print_filled(half, "HOST PORT", pair);
+    else
+        print_filled(half, "ADDR", addr_text(mine, addr));
+}
+
 /* What to do now, on standard output; the addresses themselves go to stderr like every daemon's. */
 static void greet(void *arg)
 {
     struct lab_conf *c = arg;
-    char text[ADDR_TEXT];
     for (int i = 0; lab_parts[i].label; i++) {
-        const struct addr *a = &c->lab.points[i]->addr;
-        if (*lab_parts[i].scheme)
-            printf("%-10s open %s%s/ in a browser\n", lab_parts[i].label, lab_parts[i].scheme, addr_text(a, text));
-        else
-            printf("%-10s %s %u\n", lab_parts[i].label, lab_parts[i].try, addr_port(a));
+        printf("%-10s ", lab_parts[i].label);
+        print_try(lab_parts[i].try, &c->lab.points[i]->addr, &c->lab.points[0]->addr);
     }
     puts("Ctrl-C ends the lab.");
     fflush(stdout);

@@ -74,7 +74,7 @@ static err_t start(void *arg, int index)
 static void drain(void *arg, int index)
 {
     (void)arg, (void)index;
-    scope_cancel(loop_scope(loop_self()));
+    mail_sink_drain();
 }
 
 static err_t serve(struct sink_conf *c)

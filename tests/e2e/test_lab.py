@@ -10,9 +10,15 @@ import harness
 
 
 class Lab(harness.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = harness.tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.state = folder.name  # one authority for all tests: making it takes a while
+
     def lab(self):
         temp = self.enterContext(harness.tempfile.TemporaryDirectory())
-        return self.start(['lab', '--random-ports'], env={'TMPDIR': temp}), temp
+        return self.start(['lab', '--random-ports'], env={'TMPDIR': temp, 'XDG_STATE_HOME': self.state}), temp
 
     def fetch(self, lab, path):
         head = f'GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'.encode()
@@ -53,6 +59,25 @@ class Lab(harness.TestCase):
         code, _, err = harness.run(['heartbeat', 'send', '127.0.0.1', port, '--id', 'tester', '--count', '1'])
         self.assertEqual((code, err), (0, ''))
         harness.wait_until(lambda: b'tester' in self.ask_udp(port, b'online'), what='the beat in the list')
+
+    def test_the_proxy_fetches_from_the_web_server(self):
+        lab, _ = self.lab()
+        web = '%s:%d' % lab.addr('web')
+        head = f'GET http://{web}/home HTTP/1.1\r\nHost: {web}\r\nConnection: close\r\n\r\n'.encode()
+        self.assertTrue(harness.dialogue(lab.addr('proxy')[1], head).endswith(b'hello, network.\n'))
+
+    def test_https_with_the_local_authority(self):
+        lab, _ = self.lab()
+        ca = os.path.join(self.state, 'l7/tls/ca.pem')
+        code, out, err = harness.run(['get', '-s', '--ca', ca, f'https://localhost:{lab.addr("https")[1]}/home'])
+        self.assertEqual((code, out), (0, 'hello, network.\n'), err)
+
+    def test_mail_is_taken(self):
+        lab, _ = self.lab()
+        code, _, err = harness.run(['mail', 'send', '--server', '%s:%d' % lab.addr('mail'), '--from', 'a@example.org',
+                                    '--to', 'b@example.org', '--subject', 'hello', '--body', '-'], input='hello\n')
+        self.assertEqual(code, 0, err)
+        lab.wait_for_line('b@example.org', stream='stdout')
 
     def test_nothing_is_left_behind(self):
         lab, temp = self.lab()

@@ -2,8 +2,8 @@
 /*
  * lab.h -- every server of the program at once, on loopback, in one process, with a small site of its own.
  *
- * Each tool is a row of lab_parts: its label and usual port, and how it is opened (main thread), started (in a fiber on
- * each worker), drained and closed. A new tool joins the lab by a row there.
+ * Each tool is a row of lab_parts: its label and usual port, and what to try with it, how it is opened (main thread),
+ * started (in a fiber on each worker), drained and closed. A new tool joins the lab by a row there.
  *
  *     lab_open(&lab, workers)    the sockets are bound by then: lab.points
  *     lab_start(&lab, worker)    in each worker's first fiber
@@ -19,9 +19,8 @@ enum { LAB_PARTS_MAX = 16 };
 
 struct lab;
 struct lab_part {
-    const char *label;  /* "web", "ping" */
-    const char *scheme; /* "http://" for what a browser can open, else "" */
-    const char *try;    /* a command to try; the port goes behind it */
+    const char *label; /* "web", "ping" */
+    const char *try;   /* what to try; ADDR, HOST PORT and WEB (the first row's address) are filled in */
     uint16_t port;
     enum listen_flags flags;
     err_t (*open)(struct lab *, const struct listen_point *);
@@ -36,6 +35,8 @@ struct serve;
 struct reflect;
 struct listener;
 struct echo_server;
+struct mail_sink;
+struct proxy;
 
 struct lab {
     int workers;
@@ -43,7 +44,9 @@ struct lab {
     int opened;
     /* -- the parts' own -- */
     char site[64]; /* folder with the site's files; "" before it is made */
-    struct server *web;
+    struct server *web, *https, *proxy_server;
+    struct proxy *proxy;
+    struct mail_sink *mail;
     struct reflect *ping;
     struct listener *heartbeat;
     struct echo_server *echo[2]; /* TCP, UDP */

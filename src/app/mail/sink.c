@@ -21,6 +21,8 @@ struct mail_user {
 };
 
 static _Thread_local uint64_t open_here; /* connections of this worker */
+static _Thread_local struct scope here;  /* every sink fiber of this worker, */
+static _Thread_local bool here_open;     /* from the first start on */
 
 /* ---- users ---- */
 
@@ -200,7 +202,7 @@ static void welcome(struct mail_sink *k, int fd, const struct addr *peer)
     stat_add(STAT_CONNECTIONS_ACCEPTED, 1);
     if (v) {
         *v = (struct visit){k, fd, *peer};
-        if (!scope_spawn(loop_scope(loop_self()), "sink", serve, v)) {
+        if (!scope_spawn(&here, "sink", serve, v)) {
             open_here++;
             stat_add(STAT_CONNECTIONS_OPEN, 1);
             return;
@@ -235,18 +237,27 @@ static void accept_fiber(void *arg)
 
 err_t mail_sink_start(struct mail_sink *k, int worker)
 {
+    if (!here_open)
+        scope_open(&here);
+    here_open = true;
     for (int i = 0; i < k->count; i++) {
         struct door *d = malloc(sizeof *d);
         if (!d)
             return E_NO_MEMORY;
         *d = (struct door){k, listen_fd(&k->points[i], worker)};
-        err_t e = scope_spawn(loop_scope(loop_self()), "sink accept", accept_fiber, d);
+        err_t e = scope_spawn(&here, "sink accept", accept_fiber, d);
         if (e) {
             free(d);
             return e;
         }
     }
     return NULL;
+}
+
+void mail_sink_drain(void)
+{
+    if (here_open)
+        scope_cancel(&here);
 }
 
 /* ---- set up ---- */

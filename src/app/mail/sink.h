@@ -24,5 +24,6 @@ struct mail_sink {
 };
 
 MUST err_t mail_sink_open(struct mail_sink *);              /* users, Maildir. E_NOT_FOUND, E_CONFIG, ... */
-MUST err_t mail_sink_start(struct mail_sink *, int worker); /* accepting fibers into the loop's scope */
+MUST err_t mail_sink_start(struct mail_sink *, int worker); /* in a fiber on each worker: accept */
+void mail_sink_drain(void);                                 /* on each worker's loop: end what every sink has there */
 void mail_sink_close(struct mail_sink *);
