@@ -9,10 +9,14 @@
 void client_init(struct client *c)
 {
     list_init(&c->h2);
+    list_init(&c->dialling);
+    waitq_init(&c->dialled);
+    scope_open(&c->sessions);
 }
 
 void client_done(struct client *c)
 {
+    scope_close(&c->sessions);
     if (c->own_pool)
         pool_free(c->pool);
     c->pool = NULL;
@@ -33,14 +37,75 @@ static err_t pool_of(struct client *c, struct pool **out)
     return NULL;
 }
 
+static bool may_be_h2(const struct client *c, const struct client_request *rq)
+{
+    return c->version == CLIENT_HTTP2 || (c->version == CLIENT_ANY && rq->secure);
+}
+
+static err_t speaks_h2(const struct client *c, const struct client_request *rq, const struct stream *s, bool *h2)
+{
+    *h2 = rq->secure ? tls_alpn_of(s) == TLS_ALPN_H2 : c->version == CLIENT_HTTP2;
+    if (c->version == CLIENT_HTTP2 && !*h2)
+        return fault(E_UNSUPPORTED, "the server does not speak HTTP/2");
+    return NULL;
+}
+
+/* A connection on its way that may become a session which others can share. */
+struct dialling {
+    struct list link;
+    struct slice key;
+};
+
+/* When somebody is just connecting to the same place, wait for what comes of it (once). */
+static err_t wait_for_session(struct client *c, struct slice key, struct h2_session **out, tick until)
+{
+    *out = h2_client_find(c, key);
+    for (struct list *l = c->dialling.next; l != &c->dialling && !*out; l = l->next)
+        if (slice_eq(LIST_ENTRY(l, struct dialling, link)->key, key)) {
+            TRY(waitq_wait(&c->dialled, until));
+            *out = h2_client_find(c, key);
+            return NULL;
+        }
+    return NULL;
+}
+
+static err_t dial_new(struct client *c, const struct client_request *rq, struct call *call, tick until)
+{
+    struct dialling here = {.key = call->key};
+    list_add_last(&c->dialling, &here.link);
+    err_t e = client_dial(c, rq, call, &call->conn->stream, until);
+    bool h2 = false;
+    if (!e)
+        e = speaks_h2(c, rq, call->conn->stream, &h2);
+    struct pool_conn *conn = call->conn;
+    struct h2_session *session = NULL;
+    if (h2)
+        call->conn = NULL;
+    if (!e && h2)
+        e = h2_client_start(c, call->key, conn, &session, until);
+    list_remove(&here.link);
+    waitq_wake(&c->dialled, -1);
+    TRY(e);
+    if (session)
+        return h2_client_open(call, session, until);
+    call->stream = call->conn->stream;
+    return h1_client_open(call, until);
+}
+
 static err_t attempt(struct client *c, const struct client_request *rq, struct call *call, bool fresh, tick until)
 {
     struct pool *pool;
+    struct h2_session *session = NULL;
+    if (may_be_h2(c, rq) && !fresh && !rq->fresh)
+        TRY(wait_for_session(c, call->key, &session, until));
+    call->reused = session != NULL;
+    if (session)
+        return h2_client_open(call, session, until);
     TRY(pool_of(c, &pool));
     TRY(pool_acquire(pool, call->key, fresh || rq->fresh, &call->conn, until));
     call->reused = call->conn->stream != NULL;
     if (!call->conn->stream)
-        TRY(client_dial(c, rq, call, &call->conn->stream, until));
+        return dial_new(c, rq, call, until);
     call->stream = call->conn->stream;
     return h1_client_open(call, until);
 }
@@ -52,9 +117,8 @@ static bool again(struct call *call, err_t e)
     static const unsigned idempotent =
         1u << M_GET | 1u << M_HEAD | 1u << M_PUT | 1u << M_DELETE | 1u << M_OPTIONS | 1u << M_TRACE;
     const struct client_body *body = &call->request->body;
-    if (!call->reused || call->in.n || call->answered || (e != E_EOF && e != E_RESET))
-        return false;
-    if (!(idempotent >> call->method & 1))
+    bool silent = call->reused && !call->in.n && !call->answered && (e == E_EOF || e == E_RESET);
+    if (!call->untouched && (!silent || !(idempotent >> call->method & 1)))
         return false;
     return !body->read || (body->rewind && !body->rewind(body->arg));
 }
@@ -71,9 +135,11 @@ static void forget_attempt(struct call *call)
 {
     scope_close(&call->uploads);
     scope_open(&call->uploads);
+    if (call->ops)
+        call->ops->close(call);
     client_release(call, false);
     call->in.n = 0;
-    call->uploading = call->may_proceed = false;
+    call->uploading = call->may_proceed = call->untouched = false;
     call->upload_error = NULL;
     call->times = (struct client_times){.start = call->times.start};
     call->retries++;

@@ -57,7 +57,10 @@ struct client {
 
     /* -- private -- */
     bool own_pool;
-    struct list h2; /* live HTTP/2 sessions */
+    struct list h2;        /* live HTTP/2 sessions */
+    struct scope sessions; /* their readers */
+    struct list dialling;  /* connections under way that may become sessions */
+    struct waitq dialled;
 };
 
 void client_init(struct client *); /* {0} first, then this, then the options */
@@ -141,7 +144,8 @@ struct call {
     struct waitq proceed; /* the upload waits here for 100 (Continue) */
     err_t upload_error;
     tick until; /* of the upload */
-    bool open, uploading, may_proceed, answered, keep;
+    bool uploading, may_proceed, answered, keep;
+    bool untouched; /* HTTP/2: the server said that it did not look at the request */
     struct h2_stream *h2;
 };
 

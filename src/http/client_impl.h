@@ -22,8 +22,7 @@ MUST err_t h1_client_open(struct call *, tick until);
 /* ---- h2_client.c ---- */
 
 struct h2_session;
-/* Make call->stream a session of client's, which owns it from then on. */
-MUST err_t h2_client_start(struct client *, struct slice key, struct stream *, struct h2_session **, tick until);
+/* Make the connection a session of the client's, which owns it from then on, also when this fails. */
+MUST err_t h2_client_start(struct client *, struct slice key, struct pool_conn *, struct h2_session **, tick until);
 struct h2_session *h2_client_find(struct client *, struct slice key); /* one with room for a stream, or NULL */
 MUST err_t h2_client_open(struct call *, struct h2_session *, tick until);
-void h2_client_close_all(struct client *);

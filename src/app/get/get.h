@@ -22,8 +22,6 @@ struct get_data {
     const char *value;
 };
 
-enum get_http { GET_HTTP_ANY, GET_HTTP1, GET_HTTP2, GET_HTTP2_PRIOR };
-
 struct get_conf {
     /* the request */
     const char *method, *user_agent, *referer, *user, *bearer, *range, *upload, *cookie, *cookie_jar;
@@ -39,7 +37,7 @@ struct get_conf {
     /* the connection */
     const char *proxy, *proxy_user, *no_proxy, *ca, *cert, *key, *unix_path;
     struct get_list resolve;
-    bool tunnel, insecure, ipv4, ipv6, http1, http2, http2_prior;
+    bool tunnel, insecure, ipv4, ipv6, http1, http2_prior;
     int64_t connect_timeout, max_time, timeout; /* ns; 0: none */
     uint64_t rate, size_max;                    /* bytes a second; bytes; 0: no limit */
     /* the output */
