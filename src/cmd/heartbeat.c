@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* heartbeat.c -- l7 heartbeat listen, send, watch and simulate. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "app/heartbeat/listener.h"
 #include "app/heartbeat/sender.h"
+#include "app/heartbeat/simulate.h"
 #include "app/heartbeat/watch.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -327,4 +329,101 @@ const struct opt_role heartbeat_watch_role = {
     .notes = "  l7 heartbeat watch monitor.example.org\n"
              "  l7 heartbeat watch a.example.org:12002 b.example.org:12002 c.example.org:12002 --quorum 2\n"
              "Keys: q quit, s sort, r reverse, d down and late only, / filter, space and b page\n",
+};
+
+/* ---- simulate ---- */
+
+struct simulate_conf {
+    struct opt_list timeouts, rates;
+    bool json;
+};
+
+#define AT(field) offsetof(struct simulate_conf, field)
+static const struct opt simulate_opts[] = {
+    {"timeout", 0, OPT_LIST, AT(timeouts), "TIME", "a fixed deadline to try, repeatable", NULL, NULL, false},
+    {"false-alarms", 0, OPT_LIST, AT(rates), "RATE", "a rate to try, repeatable", NULL, NULL, false},
+    {"json", 0, OPT_FLAG, AT(json), NULL, "a JSON object a setting", NULL, NULL, false},
+    {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
+#undef AT
+
+static err_t add_settings(const struct opt_list *list, bool rates, struct simulate_setting *out, int *n)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (*n == SIMULATE_SETTINGS_MAX)
+            return fault(E_USAGE, "more than %d settings", SIMULATE_SETTINGS_MAX);
+        out[*n] = (struct simulate_setting){.name = list->v[i]};
+        if (rates)
+            TRY(parse_rate(list->v[i], &out[*n].rate));
+        else
+            TRY(text_duration(slice_z(list->v[i]), &out[*n].timeout));
+        ++*n;
+    }
+    return NULL;
+}
+
+static err_t read_record(const char *path, struct simulation *s)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (!f)
+        return fault(err_errno(errno), "%s", path);
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    err_t e = NULL;
+    for (unsigned number = 1; !e && (n = getline(&line, &cap, f)) > 0; number++) {
+        if (line[n - 1] != '\n')
+            break; /* the listener was killed while it wrote */
+        e = simulation_line(s, slice_of(line, (size_t)n - 1));
+        e = e ? fault(e, "%s, line %u: not written by --record", path, number) : NULL;
+    }
+    free(line);
+    if (f != stdin)
+        fclose(f);
+    return e;
+}
+
+static err_t simulate(struct simulate_conf *c, const char *path)
+{
+    static const char *usual_times[] = {"500ms", "1s", "2s", "3s", "5s", "10s", "30s"},
+                      *usual_rates[] = {"1/hour", "1/day", "1/week"};
+    struct simulate_setting settings[SIMULATE_SETTINGS_MAX];
+    int n = 0;
+    if (!c->timeouts.n && !c->rates.n) {
+        TRY(add_settings(&(struct opt_list){usual_times, 7}, false, settings, &n));
+        TRY(add_settings(&(struct opt_list){usual_rates, 3}, true, settings, &n));
+    }
+    TRY(add_settings(&c->timeouts, false, settings, &n));
+    TRY(add_settings(&c->rates, true, settings, &n));
+    struct simulation *s;
+    AUTO(buf_free) struct buf out = {0};
+    TRY(simulation_new(settings, n, &s));
+    err_t e = read_record(path, s);
+    if (!e)
+        e = simulation_report(s, c->json, &out);
+    simulation_free(s);
+    if (!e)
+        fwrite(out.p, 1, out.n, stdout);
+    return e;
+}
+
+static int simulate_run(void *conf, int argc, char **argv)
+{
+    (void)argc;
+    err_t e = simulate(conf, argv[0]);
+    return e ? verb_fail(&heartbeat_simulate_role, e) : 0;
+}
+
+static const struct opt *const simulate_tables[] = {simulate_opts, NULL};
+const struct opt_role heartbeat_simulate_role = {
+    .tool = "heartbeat",
+    .role = "simulate",
+    .usage = "FILE",
+    .summary = "Try deadlines on beats that a listener recorded, before deploying them.",
+    .tables = simulate_tables,
+    .conf_size = sizeof(struct simulate_conf),
+    .args_min = 1,
+    .args_max = 1,
+    .run = simulate_run,
+    .notes = "  l7 heartbeat listen --record beats.txt\n"
+             "  l7 heartbeat simulate beats.txt --timeout 2s --timeout 5s --false-alarms 1/day\n",
 };

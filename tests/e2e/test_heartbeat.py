@@ -547,6 +547,41 @@ class Events(Heartbeat):
                           m['l7_heartbeat_beats_malformed_total']), ('3', '1', '1'))
 
 
+class Simulate(Heartbeat):
+    def test_a_recorded_path(self):
+        """Ten minutes of two senders at 10 Hz; one loses every hundredth beat, the other none."""
+        lines = []
+        for i in range(1, 6001):
+            at = 10**12 + i * 10**8
+            lines.append(f'{at} steady 1 {i} {at} 100000000')
+            if i % 100:
+                lines.append(f'{at + 10**6} lossy 1 {i} {at} 100000000')
+        record = self.file('record', '\n'.join(lines) + '\n5 cut')
+        code, out, err = self.run_l7(['heartbeat', 'simulate', record, '--json', '--timeout', '150ms', '--timeout', '250ms',
+                                      '--false-alarms', '1/hour'])
+        self.assertEqual(code, 0, err)
+        short, long, learned = map(json.loads, out.splitlines())
+        self.assertEqual((short['false_alarms'], long['false_alarms']), (59, 0))
+        self.assertAlmostEqual(long['detection_median_s'], 0.2, delta=0.01)
+        self.assertLessEqual(learned['false_alarms'], 3)
+        self.assertLess(learned['detection_median_s'], 0.4)
+        code, _, err = self.run_l7(['heartbeat', 'simulate', self.file('bad', 'hello\n')])
+        self.assertEqual(code, 1)
+        self.assertIn('line 1', err)
+
+    def test_what_the_listener_records(self):
+        record = os.path.join(self.tmpdir, 'record')
+        self.listen('--record', record)
+        s = self.socket()
+        for i in range(1, 101):
+            s.send(beat('a b', i, interval=0.01))
+        self.wait_for('a b', received=100)
+        self.assertEqual(self.listener.stop(), 0)
+        code, out, err = self.run_l7(['heartbeat', 'simulate', record])
+        self.assertEqual(code, 0, err)
+        self.assertIn('1 senders, 100 beats', out)
+
+
 class Learners(Heartbeat):
     def test_their_client_and_monitor_our_listener(self):
         self.listen()
