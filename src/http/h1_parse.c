@@ -339,17 +339,16 @@ err_t h1_parse_request(struct h1_parse *p, struct slice in, struct arena *a, str
     if (!worth_trying(p, in))
         return unfinished(p, in);
     struct reader r = {in.p, in.p + in.n, p->accept_lf, false, E_BAD_REQUEST};
-    struct http_request q = {0};
-    err_t e = start_line(&r, &q);
+    *out = (struct http_request){0}; /* filled in place: it is large, and this runs for every request */
+    err_t e = start_line(&r, out);
     if (!e)
-        e = fields(&r, a, &q.fields, max_fields(p));
+        e = fields(&r, a, &out->fields, max_fields(p));
     if (e == MORE)
         return unfinished(p, in);
     TRY(e);
     TRY(too_long(p, (size_t)(r.at - in.p)));
-    TRY(read_target(&q));
-    TRY(read_host(&q));
-    *out = q;
+    TRY(read_target(out));
+    TRY(read_host(out));
     *used = (size_t)(r.at - in.p);
     p->seen = 0;
     return NULL;

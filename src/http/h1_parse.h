@@ -27,7 +27,7 @@ struct h1_parse {
 enum { H1_MAX_HEAD = 32 << 10, H1_MAX_FIELDS = 128, H1_MAX_TARGET = 8 << 10, H1_MAX_METHOD = 32 };
 
 /* E_BAD_REQUEST, E_HTTP_VERSION, E_URI_TOO_LONG, E_HEADER_TOO_LARGE, E_NO_MEMORY. Checks Host (RFC 9112 section 3.2)
-   and fills in the effective target. The form of the target must fit the method. */
+   and fills in the effective target. The form of the target must fit the method. *out is scribbled on before. */
 MUST err_t h1_parse_request(struct h1_parse *, struct slice in, struct arena *, struct http_request *, size_t *used);
 /* E_PROTO, E_HEADER_TOO_LARGE, E_NO_MEMORY. A version 9 answer has *used == 0 and *headless == true. */
 MUST err_t h1_parse_response(struct h1_parse *, struct slice in, struct arena *, struct http_response *, size_t *used,

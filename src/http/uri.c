@@ -3,47 +3,35 @@
 
 /* Classes of bytes (RFC 3986 section 2 and appendix A), one bit each. */
 enum { UNRESERVED = 1, SUB_DELIM = 2, PATHISH = 4, SCHEME = 8, TOLERATED = 16 };
+static const uint8_t classes[256] = {
+    ['A' ... 'Z'] = UNRESERVED | SCHEME,
+    ['a' ... 'z'] = UNRESERVED | SCHEME,
+    ['0' ... '9'] = UNRESERVED | SCHEME,
+    ['-'] = UNRESERVED | SCHEME,
+    ['.'] = UNRESERVED | SCHEME,
+    ['_'] = UNRESERVED,
+    ['~'] = UNRESERVED,
+    ['+'] = SUB_DELIM | SCHEME,
+    ['!'] = SUB_DELIM,
+    ['$'] = SUB_DELIM,
+    ['&' ... '*'] = SUB_DELIM,
+    [','] = SUB_DELIM,
+    [';'] = SUB_DELIM,
+    ['='] = SUB_DELIM,
+    [':'] = PATHISH,
+    ['@'] = PATHISH,
+    ['/'] = PATHISH,
+    ['?'] = PATHISH,
+    ['['] = TOLERATED,
+    [']'] = TOLERATED,
+    ['^'] = TOLERATED,
+    ['`'] = TOLERATED,
+    ['{' ... '}'] = TOLERATED,
+};
 
-static unsigned class_of(char c)
+static inline unsigned class_of(char c)
 {
-    if (ascii_alpha(c) || ascii_digit(c))
-        return UNRESERVED | SCHEME;
-    switch (c) {
-    case '-':
-    case '.':
-        return UNRESERVED | SCHEME;
-    case '_':
-    case '~':
-        return UNRESERVED;
-    case '+':
-        return SUB_DELIM | SCHEME;
-    case '!':
-    case '$':
-    case '&':
-    case '\'':
-    case '(':
-    case ')':
-    case '*':
-    case ',':
-    case ';':
-    case '=':
-        return SUB_DELIM;
-    case ':':
-    case '@':
-    case '/':
-    case '?':
-        return PATHISH;
-    case '[':
-    case ']':
-    case '^':
-    case '`':
-    case '{':
-    case '|':
-    case '}':
-        return TOLERATED;
-    default:
-        return 0;
-    }
+    return classes[(unsigned char)c];
 }
 
 static bool escape_at(struct slice s, size_t i)
@@ -124,10 +112,10 @@ err_t uri_parse_authority(struct slice s, struct uri *out)
     return NULL;
 }
 
-static struct slice cut_at_any(struct slice *rest, const char *stops)
+static struct slice cut_at(struct slice *rest, char a, char b, char c)
 {
     size_t i = 0;
-    while (i < rest->n && (rest->p[i] == 0 || !strchr(stops, rest->p[i])))
+    while (i < rest->n && rest->p[i] != a && rest->p[i] != b && rest->p[i] != c)
         i++;
     struct slice head = slice_first(*rest, i);
     *rest = slice_from(*rest, i);
@@ -138,11 +126,11 @@ static struct slice cut_at_any(struct slice *rest, const char *stops)
 static err_t parse_rest(struct slice s, struct uri *u)
 {
     const unsigned any = UNRESERVED | SUB_DELIM | PATHISH | TOLERATED;
-    u->path = cut_at_any(&s, "?#");
+    u->path = cut_at(&s, '?', '#', '#');
     TRY(check(u->path, any, "path"));
     if (s.n && s.p[0] == '?') {
         s = slice_from(s, 1);
-        u->query = cut_at_any(&s, "#");
+        u->query = cut_at(&s, '#', '#', '#');
         u->has_query = true;
         TRY(check(u->query, any, "query"));
     }
@@ -187,11 +175,11 @@ err_t uri_parse(struct slice s, struct uri *out)
     }
     if (slice_starts(s, S("//"))) {
         s = slice_from(s, 2);
-        TRY(parse_authority(cut_at_any(&s, "/?#"), &u));
+        TRY(parse_authority(cut_at(&s, '/', '?', '#'), &u));
     }
     TRY(parse_rest(s, &u));
     if (!u.scheme.n && !u.has_authority && u.path.n && u.path.p[0] != '/') {
-        struct slice path = u.path, first = cut_at_any(&path, "/");
+        struct slice path = u.path, first = cut_at(&path, '/', '/', '/');
         if (slice_has(first, ':'))
             return fault(E_DATA, "scheme: not a scheme before ':'");
     }
