@@ -156,6 +156,21 @@ class Conditions(Serve):
         self.assertEqual(self.ask('/a.txt', 'If-Match: "x"').status, 412)
         self.assertEqual(self.ask('/a.txt', 'If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT').status, 412)
 
+    def test_missing_file_ignores_conditions(self):
+        self.assertEqual(self.ask('/nope', 'If-None-Match: *').status, 404)
+        self.assertEqual(self.ask('/nope', 'If-Match: "x"', 'Range: bytes=0-1').status, 404)
+
+    def test_partial_has_the_fields_of_the_whole(self):
+        a, b = self.ask('/a.txt'), self.ask('/a.txt', 'Range: bytes=1-2')
+        for field in ('etag', 'last-modified', 'content-type', 'accept-ranges'):
+            self.assertEqual(a.head[field], b.head[field])
+        self.assertIn('date', b.head)
+
+    def test_future_time_stamp_is_not_later_than_date(self):
+        os.utime(os.path.join(self.root, 'a.txt'), (4e9, 4e9))
+        a = self.ask('/a.txt')
+        self.assertEqual(a.head['last-modified'], a.head['date'])
+
     def test_ranges_of_a_small_and_a_large_file(self):
         for path in ('/a.txt', '/big.bin'):
             with open(self.root + path, 'rb') as f:
