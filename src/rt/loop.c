@@ -232,14 +232,24 @@ static void turn(struct loop *l)
 {
     tick until = l->ready ? l->now : timer_wheel_next(&l->timers);
     int n = poll_wait(l->poller, l->events, LOOP_EVENTS, until);
+    bool ran = false;
     read_clocks(l);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        bool idle = !l->ready;
         slot_event(&l->events[i]);
+        /* At once, so that one stack, still in the processor's cache, does for event after event. Who had yielded
+           before waits until all events are in. */
+        if (idle && l->ready) {
+            run_ready(l);
+            ran = true;
+        }
+    }
     loop_run_posts(l);
     timer_wheel_run(&l->timers, l->now);
-    if (!l->ready)
+    if (l->ready)
+        run_ready(l);
+    else if (!ran)
         return;
-    run_ready(l);
     if (clock_now() - l->now > LONG_TURN)
         stat_add(STAT_LONG_TURNS, 1);
 }

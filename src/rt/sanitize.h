@@ -39,14 +39,22 @@ struct sanitize { /* of one context: a fiber, or a loop's own stack */
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/* Memory that becomes a stack: frames of an earlier fiber there never returned, perhaps in a mapping that is gone. */
+static inline void sanitize_fresh(const void *low, size_t size)
+{
+    (void)low, (void)size;
+#ifdef L7_ASAN
+    __asan_unpoison_memory_region(low, size);
+#endif
+}
+
 static inline void sanitize_begin(struct sanitize *s, const void *low, size_t size)
 {
     (void)s, (void)low, (void)size;
 #ifdef L7_ASAN
     s->low = low;
     s->size = size;
-    __asan_unpoison_memory_region(low, size); /* an earlier fiber's frames never returned */
-    __lsan_register_root_region(low, size);   /* memory held by a suspended fiber is not lost */
+    __lsan_register_root_region(low, size); /* memory held by a suspended fiber is not lost */
 #endif
 #ifdef L7_TSAN
     s->tsan = __tsan_create_fiber(0);

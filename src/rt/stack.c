@@ -12,7 +12,7 @@ enum { USABLE = 256 << 10 };
 #else
 enum { USABLE = 64 << 10 };
 #endif
-enum { GUARD = 64 << 10, WARM_MAX = 64, PAINT = 0xa5 };
+enum { GUARD = 64 << 10, WARM_MAX = 128, PAINT = 0xa5 };
 
 static struct stack *stack_make(unsigned k)
 {
@@ -24,6 +24,7 @@ static struct stack *stack_make(unsigned k)
         munmap(map, GUARD + USABLE);
         return NULL;
     }
+    sanitize_fresh(map + GUARD, USABLE);
     char *top = map + GUARD + USABLE - (k * 5 % 64) * 64;
     struct stack *s = (struct stack *)(top - 64);
     _Static_assert(sizeof *s <= 64, "the record fits its place");
@@ -46,6 +47,7 @@ struct stack *stack_take(struct stack_cache *cache)
     cache->first = s->next;
     if (--cache->count < cache->least)
         cache->least = cache->count;
+    sanitize_fresh(s->low, (size_t)(s->top - s->low));
     return s;
 }
 
