@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""mutate.py -- breaks the rules of the cache one by one, and shows which requirement turns red each time.
+
+    mutate.py [WORD]    only the mutations whose description has WORD in it
+
+Works on a copy of the tree below build/mutate. A mutation that no row notices is a failure.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+COPY = os.path.join(TOP, 'build', 'mutate')
+BUILD = os.path.join(COPY, 'build')
+ORDER = ['store', 'fresh', 'age', 'request', 'vary', 'validate', 'update', 'stale', 'invalidate', 'partial', 'flight',
+         'fields', 'targeted', 'messages']
+
+F, C, K = 'src/http/fresh.c', 'src/http/cache_control.c', 'src/cache/key.c'
+MUTATIONS = [
+    ('fresh as long as lifetime >= age', F, 'if (v.ttl > 0) {', 'if (v.ttl >= 0) {'),
+    ('s-maxage does not go before max-age', F, 'if (cc->s_maxage != CC_ABSENT)\n        info->lifetime', 'if (cc->max_age == CC_ABSENT && cc->s_maxage != CC_ABSENT)\n        info->lifetime'),
+    ('an unreadable Expires is fresh', F, 'left = at > date ? at - date : 0;\n', 'left = at > date ? at - date : 0;\n        else\n            left = 1000;\n'),
+    ('heuristics for every status', F, '(!status_heuristic(status) && !(cc->has & CC_PUBLIC)) || fields_has', 'fields_has'),
+    ('heuristic of a half', F, 'HEURISTIC_PART = 10', 'HEURISTIC_PART = 2'),
+    ('the Age that came is ignored', F, 'age_value(f) * TICK_S + delay', 'delay'),
+    ('the time of the answer is ignored', F, 'age_value(f) * TICK_S + delay', 'age_value(f) * TICK_S'),
+    ('the apparent age is ignored', F, 'int64_t initial = apparent * TICK_S > corrected ? apparent * TICK_S : corrected', 'int64_t initial = corrected'),
+    ('the last Age counts', F, "slice_cut(&rest, ',', &first)", "(first = slice_from(rest, slice_find(rest, ',', 0) == SIZE_MAX ? 0 : slice_find(rest, ',', 0) + 1), true)"),
+    ('no-store of the response is ignored', F, '} else if (cc->has & CC_NO_STORE) {', '} else if (cc->has & CC_NO_STORE && cc->has & CC_PRIVATE) {'),
+    ('no-store of the request is ignored', F, 'if (r->cc.has & CC_NO_STORE)', 'if (r->cc.has & CC_NO_STORE && r->authorization)'),
+    ('private is ignored', F, 'if (cc->has & CC_PRIVATE)\n        return "the', 'if (cc->has & CC_PRIVATE && status == 0)\n        return "the'),
+    ('authorized responses are stored', F, 'if (r->authorization && !shared_reuse_allowed(cc))', 'if (r->authorization && !shared_reuse_allowed(cc) && status == 0)'),
+    ('must-understand is ignored', F, 'if (!fresh_status_understood(status))', 'if (!fresh_status_understood(status) && status == 0)'),
+    ('must-revalidate is ignored', F, 'CC_MUST_REVALIDATE | CC_PROXY_REVALIDATE) || cc->s_maxage', 'CC_PROXY_REVALIDATE) || cc->s_maxage'),
+    ('s-maxage may be stale', F, 'CC_PROXY_REVALIDATE) || cc->s_maxage != CC_ABSENT)', 'CC_PROXY_REVALIDATE))'),
+    ('no-cache is ignored', F, 'if (info->flags & FRESH_NO_CACHE)\n        return validate', 'if (info->flags & FRESH_NO_CACHE && now_ns == 0)\n        return validate'),
+    ('no-cache of the request is ignored', F, 'if (cc->has & CC_NO_CACHE)\n        return "the request', 'if (cc->has & CC_NO_CACHE && ttl < -99999999)\n        return "the request'),
+    ('min-fresh is ignored', F, 'ttl < cc->min_fresh', 'ttl < 0'),
+    ('max-stale is unlimited', F, 'return staleness <= cc->max_stale;', 'return true;'),
+    ('stale-while-revalidate is unlimited', F, '-v.ttl <= info->stale_while_revalidate', 'info->stale_while_revalidate >= 0'),
+    ('stale-if-error is unlimited', F, 'return staleness <= info->stale_if_error || staleness <= r->cc.stale_if_error;', 'return true;'),
+    ('stale-if-error on every status', F, 'if (status && status != 500 && status != 502 && status != 503 && status != 504)', 'if (status == 1)'),
+    ('a 304 changes Content-Length', F, 'f->id != F_CONTENT_LENGTH && f->id != F_CONTENT_RANGE', 'f->id != F_CONTENT_RANGE'),
+    ('a 304 with any tag selects', F, 'etag_weak_eq(own, etag) : etag_strong_eq(own, etag);', 'true : true;'),
+    ('a HEAD always matches', F, 'return !fields_has(head, F_CONTENT_LENGTH) ||', 'return true ||'),
+    ('errors invalidate', F, 'status >= 200 && status < 400', 'status >= 200 && status < 600'),
+    ('unknown methods are safe', F, 'return m == M_GET || m == M_HEAD', 'return m == M_OTHER || m == M_GET || m == M_HEAD'),
+    ('hop-by-hop fields are stored', F, 'case F_PROXY_AUTHENTICATE:\n', ''),
+    ('the larger max-age counts', C, 'if (*v == CC_ABSENT || seconds < *v)', 'if (*v == CC_ABSENT || seconds > *v)'),
+    ('quotes end at a comma', C, "i = rest->p[i] == '\"' ? quoted_end(*rest, i) : i + 1;", 'i = i + 1;'),
+    ('directives are case-sensitive', C, 'slice_eq_case(directives[i].name, name)', 'slice_eq(directives[i].name, name)'),
+    ('numbers wrap', C, 'if (v > CC_SECONDS_MAX)\n            v = CC_SECONDS_MAX;', 'v = (int32_t)v;'),
+    ('an unreadable max-age is ignored', C, 'keep_smaller(number, good ? v : 0);', 'if (good)\n            keep_smaller(number, v);'),
+    ('a malformed targeted field counts', C, 'if (bad || !any)', 'if (!any)'),
+    ('an absent field equals an empty one', K, 'return !present(request, name);', 'return true;'),
+    ('the query is no part of the key', K, 'if (u->has_query)\n        at', 'if (u->has_query && u->ipv6)\n        at'),
+    ('languages keep their case', K, '*at++ = ascii_lower(v[i].p[k]);', '*at++ = v[i].p[k];'),
+    ('Location of another host is invalidated', 'src/app/proxy/store.c', 'if (slice_eq_case(u.host, j->target.host) && ', 'if ('),
+    ('a range that is not held is claimed', 'src/app/proxy/answer.c', 'if (!o->partial)\n        return true;', 'if (!o->partial || j->ask.range)\n        return true;'),
+]
+
+
+def copy():
+    os.makedirs(COPY, exist_ok=True)
+    for name in ('src', 'tests', 'bench', 'po', 'tools', 'man', 'docs'):
+        if os.path.isdir(os.path.join(TOP, name)):
+            shutil.rmtree(os.path.join(COPY, name), ignore_errors=True)
+            shutil.copytree(os.path.join(TOP, name), os.path.join(COPY, name))
+    for name in os.listdir(TOP):
+        if os.path.isfile(os.path.join(TOP, name)):
+            shutil.copy(os.path.join(TOP, name), COPY)
+    if not os.path.isdir(BUILD):
+        subprocess.run(['meson', 'setup', BUILD, COPY, '-Dwerror=false'], check=True, stdout=subprocess.DEVNULL)
+
+
+def build():
+    p = subprocess.run(['ninja', '-C', BUILD, 'tests/sim/cache_player'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return None if p.returncode == 0 else p.stdout[-2000:]
+
+
+def first_red():
+    for name in ORDER:
+        script = os.path.join(COPY, 'tests', 'sim', 'cache', name + '.sim')
+        p = subprocess.run([os.path.join(BUILD, 'tests/sim/cache_player'), script], stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, text=True, timeout=300)
+        red = re.findall(r'^not ok \d+ - (.*)', p.stdout, re.M)
+        if red:
+            return f'{name}.sim: {red[0]}' + (f' (and {len(red) - 1} more there)' if len(red) > 1 else '')
+        if p.returncode:
+            return f'{name}.sim: ended with {p.returncode}'
+    return None
+
+
+def main():
+    only = sys.argv[1] if len(sys.argv) > 1 else ''
+    copy()
+    problem = build() or first_red()
+    if problem:
+        raise SystemExit(f'red before anything was broken: {problem}')
+    survivors = 0
+    for what, path, old, new in [m for m in MUTATIONS if only in m[0]]:
+        at = os.path.join(COPY, path)
+        with open(at) as f:
+            text = f.read()
+        if text.count(old) != 1:
+            raise SystemExit(f'{what}: {path} has the text {text.count(old)} times: {old!r}')
+        with open(at, 'w') as f:
+            f.write(text.replace(old, new))
+        red = build() or first_red()
+        with open(at, 'w') as f:
+            f.write(text)
+        survivors += not red
+        print(f'{what}: {"nobody noticed" if not red else red}', flush=True)
+    build()
+    raise SystemExit(1 if survivors else 0)
+
+
+main()
