@@ -6,7 +6,7 @@ SAN_JOBS ?= 2
 export L7_BUILD = $(abspath $(BUILD))
 SAN_ENV = L7_BUILD=$(abspath $@-build) L7_PEERS=$(abspath $(BUILD)/peers) L7_PATIENCE=60
 
-.PHONY: all build run test unit sim e2e bench soak lint asan ubsan tsan valgrind ucontext fuzz torture cover format install \
+.PHONY: all build run test unit sim e2e bench soak lint asan ubsan tsan valgrind ucontext fuzz mutate torture cover format install \
         deb-deps clean help
 
 all: build
@@ -64,6 +64,9 @@ ucontext: ## all tests with libc's context switch in place of the assembly
 fuzz: ## search on with libFuzzer, FUZZ_SECONDS (60) a driver
 	@tools/deps build sanitizers
 	@tools/fuzz $${FUZZ_SECONDS:-60}
+
+mutate: build ## break the cache's rules one by one: a requirement must turn red each time
+	@tests/sim/mutate.py $(ONLY)
 
 torture: build ## each system call and each allocation failing in turn
 	@meson test -C $(BUILD) --suite torture --print-errorlogs

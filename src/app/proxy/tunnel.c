@@ -107,11 +107,19 @@ static err_t connect_out(struct job *j, struct stream **out)
 /* Through the parent: CONNECT again. */
 static err_t connect_parent(struct job *j, struct call *c, struct stream **out, struct slice *early)
 {
+    struct http_fields *fields = ARENA_NEW(j->arena, struct http_fields);
+    if (!fields)
+        return E_NO_MEMORY;
+    *fields = (struct http_fields){0};
+    if (!fields_add_id(j->arena, fields, F_HOST, j->in->target_text))
+        return E_NO_MEMORY;
     struct client_request r = {.method = S("CONNECT"),
-                               .host = j->target.host,
-                               .port = j->target.port,
-                               .proxy = &j->p->parent_proxy,
-                               .tunnel = true};
+                               .secure = j->p->parent_proxy.secure,
+                               .host = j->p->parent_proxy.host,
+                               .port = j->p->parent_proxy.port,
+                               .target = j->in->target_text,
+                               .fields = fields,
+                               .fresh = true};
     TRY(client_open(&j->here->direct, &r, c, origin_until(j)));
     if (c->response.status / 100 != 2)
         return fault(E_REFUSED, "the parent proxy answered %u", c->response.status);
