@@ -82,4 +82,3 @@ bool fresh_304_selects(const struct http_fields *stored, const struct http_field
 bool fresh_method_safe(enum http_method);
 /* Section 4.4: does this answer to this method invalidate what is stored? */
 bool fresh_invalidates(enum http_method, uint16_t status);
-

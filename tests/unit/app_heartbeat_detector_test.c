@@ -38,7 +38,7 @@ static void a_clean_path_gets_a_short_deadline(void **state)
     (void)state;
     struct detector d;
     int mistakes = walk(&d, &(struct path){0, 0.2, 100 * TICK_MS}, 1, 10 * 36000, 0);
-    assert_in_range(mistakes, 0, 20); /* ten hours at one an hour */
+    assert_in_range(mistakes, 0, 20);                  /* ten hours at one an hour */
     assert_true(d.allow < 120e6f && d.allow > 100e6f); /* one interval and a few milliseconds */
 }
 

@@ -3,8 +3,8 @@
 
 /* jansson makes values by three of the names that our writer has. */
 #define json_string other_json_string
-#define json_real other_json_real
-#define json_null other_json_null
+#define json_real   other_json_real
+#define json_null   other_json_null
 #include <jansson.h>
 #undef json_string
 #undef json_real
