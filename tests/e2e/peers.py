@@ -26,8 +26,9 @@ HOME = os.path.abspath(os.environ.get('L7_PEERS', os.path.join(harness.BUILD, 'p
 PACKAGES = {
     'squid': ['squid'], 'varnishd': ['varnish'], 'traffic_server': ['trafficserver'], 'tshark': ['tshark'],
     'apache2': ['apache2', 'apache2-bin'], 'chromium': ['chromium'], 'chromedriver': ['chromium-driver', 'chromium'],
-    'dovecot': ['dovecot-core', 'dovecot-imapd'], 'h2load': ['nghttp2-client'], 'nghttp': ['nghttp2-client'],
+    'dovecot': ['dovecot-core'], 'h2load': ['nghttp2-client'], 'nghttp': ['nghttp2-client'],
     'nghttpd': ['nghttp2-server'], 'nghttpx': ['nghttp2-proxy'], 'aria2c': ['aria2'], 'openssl': ['openssl'],
+    'aiosmtpd': ['python3-aiosmtpd'], 'doveconf': ['dovecot-core'],
     'smtp-source': ['postfix'], 'smtp-sink': ['postfix'], 's-nail': ['s-nail'], 'xmllint': ['libxml2-utils'],
 }
 
@@ -104,7 +105,7 @@ def _library_folders(at):
     """The multiarch folders first, then every folder below usr/lib that holds a shared library."""
     first = [os.path.join(at, d) for d in ('usr/lib/x86_64-linux-gnu', 'usr/lib/aarch64-linux-gnu', 'usr/lib',
                                            'lib/x86_64-linux-gnu', 'lib/aarch64-linux-gnu')]
-    found = {os.path.dirname(f) for depth in ('*', '*/*', '*/*/*')
+    found = {os.path.dirname(f) for depth in ('*', '*/*', '*/*/*', '*/*/*/*')
              for f in glob.glob(os.path.join(at, 'usr/lib', depth + '.so*'))}
     return [d for d in first if os.path.isdir(d)] + sorted(found - set(first))
 
@@ -128,9 +129,9 @@ def answers(port, host='127.0.0.1'):
         return False
 
 
-def start(test, peer, args, port=None, cwd=None, extra_env=None):
+def start(test, peer, args, port=None, cwd=None, extra_env=None, program=None):
     """Start `peer ARGS`; with `port`, return once that port answers."""
-    p = test.start(args, wait=False, program=path(peer), env=env(peer, extra_env), cwd=cwd)
+    p = test.start(args, wait=False, program=program or path(peer), env=env(peer, extra_env), cwd=cwd)
     p.peer_port = port
     if port:
         def up():
