@@ -13,7 +13,9 @@ import argparse
 import json
 import os
 import re
+import resource
 import signal
+import socket
 import statistics
 import struct
 import subprocess
@@ -71,12 +73,16 @@ def irtt_server():
     return p
 
 
+def children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run_timed(argv, env=None):
     """(standard output, CPU seconds)"""
-    before = os.times()
+    before = children()
     out = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env).stdout.decode()
-    after = os.times()
-    return out, after.children_user + after.children_system - before.children_user - before.children_system
+    return out, children() - before
 
 
 # ---- what each tool says: (median in us, CPU seconds), and where its number stands in the packet ----
@@ -117,7 +123,8 @@ def key_icmp(data):
 
 
 def tapped(raw, key, port):
-    """Median round trip in us, by number: from the request going out to the reply coming in."""
+    """Median round trip in us, by number: from the request entering the device to the reply entering it. (The copy of a
+    packet on its way out is stamped before the tap's own work for it, which would be measured too.)"""
     sent, trips = {}, []
     for at in range(0, len(raw) - 127, 128):
         ns, _, direction = struct.unpack_from('<qHB', raw, at)
@@ -129,7 +136,7 @@ def tapped(raw, key, port):
             request = data[20] == 8
         if number is None:
             continue
-        if request and direction == 4:
+        if request and direction == 0:
             sent[number] = ns
         elif not request and direction == 0 and number in sent:
             trips.append(ns - sent.pop(number))
@@ -241,7 +248,6 @@ def main():
     args = a.parse_args()
     subprocess.run(['meson', 'compile', '-C', harness.BUILD, 'l7', *('bench_udp_' + n for n in ('tap', 'bare', 'load'))],
                    check=True, stdout=subprocess.DEVNULL)
-    import socket
     PORT = harness.free_port(socket.SOCK_DGRAM)
     for what in args.what:
         {'error': bench_error, 'reflect': bench_reflect}[what](args)

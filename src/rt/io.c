@@ -213,6 +213,8 @@ err_t io_recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, unsigned *go
             TRY(slot_wait(fd, IO_READ, until));
         int k = sys_recvmmsg(fd, m, n, flags);
         if (k > 0) {
+            if ((unsigned)k < n) /* fewer than asked for: the queue was found empty (edges to come are still told) */
+                spent(s, IO_READ);
             *got = (unsigned)k;
             return fiber_spend();
         }

@@ -92,6 +92,7 @@ static void add_point(struct ping_host *h, tick sent, double ms)
         h->points[h->point_count++ % PING_POINTS] = (struct ping_point){(double)(sent - h->start) / (double)TICK_S, ms};
 }
 
+static void on_event(struct ping_host *h, const struct udp_event *ev);
 static void on_events(struct ping_host *h);
 
 static void send_probe(struct ping_host *h)
@@ -108,6 +109,9 @@ static void send_probe(struct ping_host *h)
         if (!h->fate)
             e = udp_send(h->fd, h->batch, &d, 1, &sent, at + h->conf->interval);
     }
+    struct udp_event ev; /* the stamp is there already unless a queue or a device holds the packet: spare a wake-up */
+    if (sent == 1 && udp_event(h->fd, &ev) == NULL)
+        on_event(h, &ev);
     if (sent == 1)
         return;
     probes_not_sent(&h->probes, p);
@@ -175,6 +179,8 @@ static void on_datagram(struct ping_host *h, const struct datagram *d)
     if (!match(h, d, &reply.verdict, &r))
         return;
     struct probe *p = reply.verdict.probe;
+    if (!p->stamp)
+        on_events(h);
     reply.probe = p;
     reply.kernel = p->stamp && d->wall_ns;
     int64_t received = d->wall_ns ? d->wall_ns : clock_wall(), sent = p->stamp ? p->stamp : p->wall;
@@ -226,31 +232,39 @@ static void on_icmp(struct ping_host *h, const struct udp_event *ev)
         h->fate = E_REFUSED; /* nobody listens there, and nobody will just because we keep asking */
 }
 
+static void on_event(struct ping_host *h, const struct udp_event *ev)
+{
+    if (ev->what == UDP_EVENT_STAMP)
+        probes_stamp(&h->probes, ev->id, ev->wall_ns);
+    else
+        on_icmp(h, ev);
+}
+
 static void on_events(struct ping_host *h)
 {
     struct udp_event ev;
-    while (udp_event(h->fd, &ev) == NULL) {
-        if (ev.what == UDP_EVENT_STAMP)
-            probes_stamp(&h->probes, ev.id, ev.wall_ns);
-        else
-            on_icmp(h, &ev);
-    }
+    while (udp_event(h->fd, &ev) == NULL)
+        on_event(h, &ev);
 }
 
-/* Take in all there is. Send stamps first, so that a reply finds the one of its probe. */
+/* Take in what has come. As long as replies come and find their send stamps, the error queue is not asked: each system
+   call here is paid for by every probe. */
 static err_t drain(struct ping_host *h)
 {
     for (;;) {
         struct datagram *d;
         unsigned got = 0;
-        on_events(h);
         err_t e = udp_recv(h->fd, h->batch, &d, &got, now());
+        if (e)
+            on_events(h);
         if (e == E_TIMEOUT)
             return NULL;
-        if (e && e->kind != ERR_PEER) /* of the peer: what the error queue has just told, or is about to */
+        if (e && e->kind != ERR_PEER) /* of the peer: what the error queue has just told */
             return e;
         for (unsigned i = 0; !e && i < got; i++)
             on_datagram(h, &d[i]);
+        if (!e && got < BATCH)
+            return NULL;
     }
 }
 
@@ -268,6 +282,8 @@ static err_t host_turns(struct ping_host *h)
     for (;;) {
         if (!all_sent(h))
             send_due(h);
+        if (probes_due(&h->probes) <= clock_now())
+            on_events(h); /* an error is better than a timeout */
         for (struct probe *p; !h->fate && (p = probes_expire(&h->probes, clock_now())) != NULL;) {
             add_point(h, p->sent, NAN);
             report_timeout(h, p);
@@ -278,7 +294,8 @@ static err_t host_turns(struct ping_host *h)
         err_t e = io_wait(h->fd, IO_READ, all_sent(h) ? wake : least(wake, h->next_send));
         if (e && e != E_TIMEOUT)
             return e;
-        TRY(drain(h));
+        if (!e)
+            TRY(drain(h));
     }
 }
 
