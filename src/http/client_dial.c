@@ -141,8 +141,10 @@ static err_t open_socket(struct client *c, const struct client_request *rq, stru
         struct slice host = rq->proxy ? rq->proxy->host : rq->host;
         TRY(dial(host, rq->proxy ? rq->proxy->port : port_of(rq), &c->dial, &fd, &call->peer, &t, until));
     }
-    call->times.resolved = t.resolved;
-    call->times.connected = t.connected;
+    /* The loop's clock may be a little behind the one that `start` was read from. */
+    tick start = call->times.start;
+    call->times.resolved = t.resolved && t.resolved < start ? start : t.resolved;
+    call->times.connected = t.connected < start ? start : t.connected;
     return stream_tcp(fd, out);
 }
 

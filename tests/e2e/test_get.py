@@ -3,55 +3,15 @@
 """l7 get against servers that nobody here wrote, and origins that say exactly what a test wants."""
 import gzip
 import hashlib
-import http.server
 import json
 import os
 import socket
 import threading
-import unittest
 import zlib
 
 import harness
-import peers
+from get_case import Get, echo
 from origin import Origin, answer
-
-
-def echo(conn, request):
-    """Answers with what it was asked, as JSON."""
-    body = json.dumps({'method': request.method, 'target': request.target, 'fields': request.fields,
-                       'body': request.body.decode('latin-1')}).encode()
-    conn.sendall(answer(body, Content_Type='application/json'))
-    return True
-
-
-class Get(harness.TestCase):
-    def get(self, *args, **kw):
-        return harness.run(['get', *args], **kw)
-
-    def ok(self, *args, **kw):
-        code, out, err = self.get(*args, **kw)
-        self.assertEqual((code, err), (0, ''), out)
-        return out
-
-    def fails(self, pattern, *args, code=1, **kw):
-        got, out, err = self.get(*args, **kw)
-        self.assertEqual(got, code, err + str(out))
-        self.assertRegex(err, pattern)
-        self.assertEqual(err.count('\n'), 1, 'one clear message: ' + err)
-        return out
-
-    def asked(self, *args, **kw):
-        """What the echoing origin was asked."""
-        origin = Origin(self, echo)
-        code, out, err = self.get(*[a.replace('ORIGIN', origin.url('')) for a in args], **kw)
-        self.assertEqual((code, err), (0, ''))
-        got = json.loads(out)
-        got['headers'] = {k.lower(): v for k, v in got['fields']}
-        return got
-
-    def says(self, data):
-        """An origin that says these bytes to whatever it is asked, and closes."""
-        return Origin(self, lambda c, r: c.sendall(data) and False)
 
 
 class Textbook(Get):
@@ -158,8 +118,6 @@ class Requests(Get):
 
     def test_an_upload_is_answered_before_it_is_whole(self):
         """The server's refusal is shown, not the broken pipe."""
-        def refuse(conn, request):
-            return False
         s = socket.create_server(('127.0.0.1', 0))
         self.addCleanup(s.close)
 
@@ -176,11 +134,6 @@ class Requests(Get):
         self.assertIn('413', out)
 
     def test_expect_100_continue(self):
-        seen = []
-
-        def handler(conn, request):
-            seen.append(request.body)
-            conn.sendall(answer('ok'))
         s = socket.create_server(('127.0.0.1', 0))
         self.addCleanup(s.close)
         order = []

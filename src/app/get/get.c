@@ -41,7 +41,6 @@ static err_t load_cookies(struct run *r)
 {
     const struct get_conf *c = r->conf;
     AUTO(buf_free) struct buf text = {0};
-    cookie_jar_init(&r->jar);
     r->jar_used = c->cookie || c->cookie_jar;
     if (!c->cookie || strchr(c->cookie, '='))
         return NULL;
@@ -89,7 +88,6 @@ static err_t pin(const char *spec)
 static err_t set_up_client(struct run *r)
 {
     const struct get_conf *c = r->conf;
-    client_init(&r->client);
     r->client.lenient = true;
     r->client.headless = c->textbook;
     r->client.trace = r->trace;
@@ -106,7 +104,6 @@ static err_t set_up_client(struct run *r)
 static err_t set_up(struct run *r)
 {
     const struct get_conf *c = r->conf;
-    r->dump_fd = -1;
     if (c->insecure && !c->silent)
         say(r, "warning: certificates are not verified (--insecure): anybody could be on the other side");
     if (c->trace)
@@ -272,6 +269,9 @@ err_t get_run(const struct get_conf *c, struct get_list urls, int *status)
     if (!r)
         return E_NO_MEMORY;
     r->conf = c;
+    client_init(&r->client);
+    cookie_jar_init(&r->jar);
+    r->dump_fd = -1;
     err_t e = set_up(r);
     if (!e)
         e = list(r, urls);
