@@ -119,6 +119,7 @@ static const struct opt transfer_opts[] = {
     {"retry-all-errors", 0, OPT_FLAG, AT(retry_all), NULL, "retry whatever the error"},
     {"parallel", 'Z', OPT_FLAG, offsetof(struct get_cmd, parallel), NULL, "several URLs at once"},
     {"parallel-max", 0, OPT_INT, AT(parallel), "N", "how many", "8"},
+    {"segments", 0, OPT_INT, AT(segments), "N", "one file over so many connections"},
     {"max-redirs", 0, OPT_INT, AT(redirects_max), "N", "redirects to follow", "50"},
     {"location-trusted", 0, OPT_FLAG, AT(trust_location), NULL, "send credentials to other hosts, too"},
     {"max-filesize", 0, OPT_SIZE, AT(size_max), "BYTES", "fail on a larger body, decoded or announced"},

@@ -265,7 +265,7 @@ err_t h2_client_open(struct call *call, struct h2_session *h, tick until)
     struct h2_stream *s = calloc(1, sizeof *s);
     if (!s)
         return E_NO_MEMORY;
-    *s = (struct h2_stream){.session = h, .call = call, .data = {.max = H2_STREAM_WINDOW + H2_READ}};
+    *s = (struct h2_stream){.session = h, .call = call, .data = {.max = 2 * H2_STREAM_WINDOW + H2_READ}};
     waitq_init(&s->changed);
     waitq_init(&s->drained);
     list_add_last(&h->streams, &s->link);

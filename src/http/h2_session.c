@@ -97,6 +97,10 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
         nghttp2_session_consume(ng, id, n); /* a stream that nobody wants any more */
         return 0;
     }
+    if (s->taken > s->data.n / 2) { /* no more is moved than was read since */
+        buf_eat(&s->data, s->taken);
+        s->taken = 0;
+    }
     if (buf_add(&s->data, slice_of(p, n))) {
         s->error = E_NO_MEMORY;
         return NGHTTP2_ERR_CALLBACK_FAILURE;

@@ -41,6 +41,11 @@ err_t hash_begin(struct transfer *t)
     return t->resuming ? add_file(t->hash, t->output.fd, t->output.part, t->start) : NULL;
 }
 
+err_t hash_file(struct transfer *t)
+{
+    return t->hash ? add_file(t->hash, t->output.fd, t->output.part, t->output.at) : NULL;
+}
+
 err_t hash_check(struct transfer *t)
 {
     if (!t->hash)

@@ -42,8 +42,9 @@ struct output {
     bool is_stdout, is_terminal;
     bool in_place; /* devices, and -C OFFSET: no temporary name */
     bool info_written;
-    bool spoiled;      /* the bytes are not what they should be: nothing to continue */
-    bool done_already; /* -C - and the whole file is there */
+    bool sparse;            /* parts are missing */
+    bool spoiled;           /* the bytes are not what they should be: nothing to continue */
+    bool done_already;      /* -C - and the whole file is there */
     uint64_t at;            /* bytes in the file */
     struct slice validator; /* as If-Range wants it, or empty */
     uint64_t total;         /* length of the whole, or CLIENT_UNKNOWN */
@@ -130,6 +131,7 @@ void hop_end(struct transfer *, err_t);
 
 /* checksum.c: --checksum ALGORITHM:HEX */
 MUST err_t hash_begin(struct transfer *); /* reads what is already in the file, when resuming */
+MUST err_t hash_file(struct transfer *);  /* instead of what was written, what is in the file */
 MUST err_t hash_check(struct transfer *);
 
 /* timing.c, har.c, write_out.c: after the transfer */

@@ -348,7 +348,7 @@ void output_abandon(struct output *o)
         write_info(o);
     close(o->fd);
     o->fd = -1;
-    if (!o->in_place && (!o->at || !o->validator.n || o->spoiled)) {
+    if (!o->in_place && (!o->at || !o->validator.n || o->spoiled || o->sparse)) {
         unlink(o->part); /* nothing that could be continued */
         unlink(o->info);
     }

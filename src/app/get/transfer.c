@@ -7,6 +7,7 @@
 #include "app/get/decode.h"
 #include "app/get/get_impl.h"
 #include "app/get/rules.h"
+#include "app/get/segments.h"
 #include "http/fields.h"
 #include "http/uri.h"
 #include "rt/loop.h"
@@ -131,7 +132,12 @@ static err_t deliver(struct transfer *t)
     TRY(hash_begin(t));
     t->run->bytes_expected += t->call.length == CLIENT_UNKNOWN ? 0 : t->call.length;
     TRY(show_head(t));
-    TRY(body(t));
+    if (segments_wanted(t)) {
+        TRY(segments_fetch(t));
+        TRY(hash_file(t));
+    } else {
+        TRY(body(t));
+    }
     TRY(hash_check(t));
     TRY(output_commit(t, r));
     return bad && c->fail_with_body ? refused(t) : NULL;
