@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cmd/http_opts.h"
 #include "cmd/verb.h"
+#include "net/tls_auto.h"
 #include "wire/trace.h"
 
 struct serve_conf {

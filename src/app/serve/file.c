@@ -206,9 +206,15 @@ static err_t describe(const struct files *s, struct file *f)
     int etag = snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx\"", (unsigned long long)f->st.st_ino,
                         (unsigned long long)(m->tv_sec * 1000000000 + m->tv_nsec), (unsigned long long)f->size);
     int length = snprintf(f->length, sizeof f->length, "%llu", (unsigned long long)f->size);
-    date_format(m->tv_sec, f->modified);
+    /* Never later than Date (RFC 9110 section 8.8.2.1); such a head cannot be kept. */
+    int64_t modified = m->tv_sec, now_s = wall_now() / TICK_S;
+    if (modified > now_s) {
+        modified = now_s;
+        f->passing = true;
+    }
+    date_format(modified, f->modified);
     f->type = media_type(slice_z(f->name));
-    f->cond = (struct cond_resource){true, slice_of(f->etag, (size_t)etag), true, m->tv_sec};
+    f->cond = (struct cond_resource){true, slice_of(f->etag, (size_t)etag), true, modified};
     add(f, F_CONTENT_TYPE, f->type);
     add(f, F_CONTENT_LENGTH, slice_of(f->length, (size_t)length));
     add(f, F_LAST_MODIFIED, slice_of(f->modified, DATE_LENGTH));
@@ -287,7 +293,7 @@ err_t file_open(struct files *s, const char *name, struct slice key, struct file
         e = file_new(s, fd, name, &f);
     }
     TRY(e);
-    if (key.n)
+    if (key.n && !f->passing)
         keep(s, f, key);
     *out = f;
     return NULL;

@@ -32,7 +32,8 @@ struct file {
     char *name;       /* beneath the root */
     unsigned refs;    /* the cache's and those who send it */
     bool cached;
-    int fd; /* -1: in memory */
+    bool passing; /* its head holds for this second only */
+    int fd;       /* -1: in memory */
     char *body;
     uint64_t size;
     struct stat st;
