@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "rt/loop.h"
 
+enum { LINE_MAX_BYTES = 256 << 10, LINE_KEPT = 16 << 10 };
+
 /* Quotes and backslashes escaped, control characters as \xHH: a client cannot forge fields or lines. */
 static err_t add_quoted(struct buf *b, struct slice s)
 {
@@ -110,12 +112,12 @@ err_t access_log_line(struct buf *b, enum access_format format, const struct exc
     return format == ACCESS_JSON ? as_json(b, x, peer, wall_s, took_ns) : combined(b, x, peer, wall_s);
 }
 
-void access_log(struct log_file *file, enum access_format format, const struct exchange *x)
+void access_log(struct log_file *file, enum access_format format, const struct exchange *x, struct buf *line)
 {
-    static _Thread_local struct buf line = {.max = 256 << 10};
-    line.n = 0;
-    if (!access_log_line(&line, format, x, wall_now() / TICK_S, clock_now() - x->started))
-        log_file_write(file, buf_slice(&line));
-    if (line.cap > 16 << 10)
-        buf_free(&line);
+    line->n = 0;
+    line->max = LINE_MAX_BYTES;
+    if (!access_log_line(line, format, x, wall_now() / TICK_S, clock_now() - x->started))
+        log_file_write(file, buf_slice(line));
+    if (line->cap > LINE_KEPT)
+        buf_free(line);
 }

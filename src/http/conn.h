@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "http/h1_work.h"
 #include "http/server.h"
 #include "rt/park.h"
 #include "rt/scope.h"
@@ -51,6 +52,8 @@ struct server_loop { /* one a worker */
     struct list idle;     /* of struct conn */
     struct scope accepting;
     struct waitq turn; /* serial mode: the accept fiber waits here for the connection to end */
+    struct h1_spare spare;
+    struct buf log_line; /* the access log's lines are written here */
     unsigned open;
     bool draining, started;
 };

@@ -160,7 +160,7 @@ static void conclude(struct h1_exchange *h, err_t failed)
     exchange_conclude(&h->x, failed, TICK_NEVER);
     count(h);
     if (options(h->conn)->access_log)
-        access_log(options(h->conn)->access_log, options(h->conn)->format, &h->x);
+        access_log(options(h->conn)->access_log, options(h->conn)->format, &h->x, &h->conn->home->log_line);
 }
 
 /* Returns whether the connection may go on. */
@@ -237,12 +237,12 @@ static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
 
 enum conn_next h1_serve(struct conn *c)
 {
-    struct h1_work *w = h1_work_take();
+    struct h1_work *w = h1_work_take(&c->home->spare);
     enum conn_next next = CONN_CLOSE;
     if (!w)
         return CONN_CLOSE;
     while (one_more(c, w, &next) && !fiber_canceled())
         continue;
-    h1_work_give(w);
+    h1_work_give(&c->home->spare, w);
     return next;
 }

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 
 enum { SPARE_MAX = 64 };
-static _Thread_local struct h1_work *spare;
-static _Thread_local unsigned spare_count;
 
 static void work_free(struct h1_work *w)
 {
@@ -26,35 +24,35 @@ static struct h1_work *work_new(void)
     return w;
 }
 
-struct h1_work *h1_work_take(void)
+struct h1_work *h1_work_take(struct h1_spare *s)
 {
-    struct h1_work *w = spare;
+    struct h1_work *w = s->first;
     if (!w)
         return work_new();
-    spare = w->next;
-    spare_count--;
+    s->first = w->next;
+    s->count--;
     return w;
 }
 
-void h1_work_give(struct h1_work *w)
+void h1_work_give(struct h1_spare *s, struct h1_work *w)
 {
     arena_reset(&w->arena);
-    if (spare_count >= SPARE_MAX || w->in.cap > 2 * H1_WORK_IN || w->out.cap > 2 * H1_WORK_OUT) {
+    if (s->count >= SPARE_MAX || w->in.cap > 2 * H1_WORK_IN || w->out.cap > 2 * H1_WORK_OUT) {
         work_free(w);
         return;
     }
     w->in.n = w->out.n = w->at = 0;
     w->in.max = 0;
-    w->next = spare;
-    spare = w;
-    spare_count++;
+    w->next = s->first;
+    s->first = w;
+    s->count++;
 }
 
-void h1_work_trim(unsigned keep)
+void h1_work_trim(struct h1_spare *s, unsigned keep)
 {
-    for (struct h1_work *w; spare_count > keep; spare_count--) {
-        w = spare;
-        spare = w->next;
+    for (struct h1_work *w; s->count > keep; s->count--) {
+        w = s->first;
+        s->first = w->next;
         work_free(w);
     }
 }

@@ -405,6 +405,8 @@ void server_free(struct server *s)
     if (!s)
         return;
     for (int i = 0; s->loops && i < s->workers; i++) {
+        h1_work_trim(&s->loops[i].spare, 0);
+        buf_free(&s->loops[i].log_line);
         if (!s->loops[i].use)
             continue;
         s->loops[i].use->retired = true;

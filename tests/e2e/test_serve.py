@@ -555,7 +555,7 @@ class Tls(Serve):
     def test_automatic_certificate(self):
         state = os.path.join(self.tmpdir, 'state')
         s = self.start(['serve', self.root, '--listen', '127.0.0.1:0', '--tls-auto'], env={'XDG_STATE_HOME': state, 'HOME': state})
-        ca = s.wait_for_line(r'clients trust (\S+)').group(1)
+        ca = s.wait_for_line(r'local authority: (\S+)').group(1)
         rc, out, err = harness.run(['-sS', '--cacert', ca, f'https://localhost:{s.port}/a.txt'], program='curl')
         self.assertEqual((rc, out), (0, '0123456789'), err)
 
