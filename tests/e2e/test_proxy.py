@@ -225,6 +225,27 @@ class Rules(Proxy):
         self.assertEqual(self.origin.count('/a'), 2)
 
 
+class Disk(Proxy):
+    def test_what_is_on_disk_survives_a_kill(self):
+        origin = Origin(self)
+        folder, control = os.path.join(self.tmpdir, 'cache'), os.path.join(self.tmpdir, 'control')
+        args = ['--origin', f'http://127.0.0.1:{origin.port}', '--cache-dir', folder, '--control', control]
+        p = self.proxy(*args)
+        for i in range(5):
+            self.curl('-H', 'Host: h', f'{p.url}/n{i}')
+        files = lambda: sum(len(f) for at, _, f in os.walk(folder) if not at.endswith('/new'))  # noqa: E731
+        self.wait_until(lambda: files() == 5)
+        p.send_signal(9)
+        p.wait()
+        p = self.proxy(*args)
+        self.wait_until(lambda: 'objects on disk' in p.stderr())
+        for i in range(5):
+            self.assertIn('l7; hit', self.curl('-i', '-H', 'Host: h', f'{p.url}/n{i}'))
+        self.assertEqual(len(origin.seen), 5)
+        self.assertIn('5 purged', self.run_l7(['proxy', 'purge', '--control', control, 'http://h/*'])[1])
+        self.assertEqual(files(), 0)
+
+
 class Trouble(Proxy):
     def reply_of(self, data, *args):
         origin = Raw(self, data)

@@ -15,7 +15,7 @@
 #include "net/listen.h"
 #include "rt/io.h"
 
-enum { COMMAND_MAX = 8192, VARIANTS_SHOWN = 32, COMMAND_MS = 5000 };
+enum { COMMAND_MAX = 8192, VARIANTS_SHOWN = 32, COMMAND_MS = 5000, PURGE_MS = 600000 };
 
 static err_t key_of(struct slice url, struct arena *a, struct cache_key *key)
 {
@@ -77,10 +77,15 @@ static err_t command_purge(struct proxy *p, struct slice what, bool soft, struct
     int n = 0;
     err_t e = NULL;
     if (slice_ends(what, S("*"))) {
-        n = cache_memory_purge_prefix(p->memory, slice_first(what, what.n - 1), soft);
+        struct slice prefix = slice_first(what, what.n - 1);
+        int on_disk = 0;
+        n = cache_memory_purge_prefix(p->memory, prefix, soft);
+        if (p->disk)
+            e = cache_disk_remove_prefix(p->disk, prefix, &on_disk, after(PURGE_MS));
+        n = n > on_disk ? n : on_disk;
     } else {
         e = key_of(what, &a, &key);
-        n = e ? 0 : cache_memory_purge(p->memory, &key, soft);
+        n = e ? 0 : store_purge(p, &key, soft);
     }
     arena_reset(&a);
     return e ? e : buf_format(out, "%d purged\n", n);
@@ -90,8 +95,14 @@ static err_t command_stats(struct proxy *p, struct buf *out)
 {
     struct cache_memory_stats s;
     cache_memory_stats(p->memory, &s);
-    return buf_format(out, "memory %llu of %llu bytes, %llu objects, %llu evicted\n", (unsigned long long)s.bytes,
-                      (unsigned long long)s.capacity, (unsigned long long)s.objects, (unsigned long long)s.evictions);
+    TRY(buf_format(out, "memory %llu of %llu bytes, %llu objects, %llu evicted\n", (unsigned long long)s.bytes,
+                   (unsigned long long)s.capacity, (unsigned long long)s.objects, (unsigned long long)s.evictions));
+    if (!p->disk)
+        return NULL;
+    struct cache_disk_stats d;
+    cache_disk_stats(p->disk, &d);
+    return buf_format(out, "disk %llu of %llu bytes, %llu objects\n", (unsigned long long)d.bytes,
+                      (unsigned long long)d.limit, (unsigned long long)d.objects);
 }
 
 static err_t command(struct proxy *p, struct slice line, struct buf *out)

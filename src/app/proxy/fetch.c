@@ -417,7 +417,7 @@ static void head_came(struct job *j, struct fetch *t)
             if (v[i]->body && fresh_head_matches(&v[i]->fields, v[i]->body->length, &t->call.response.fields))
                 cache_object_unref(fill_updated(j, t, v[i]));
             else
-                atomic_store(&v[i]->invalid, true);
+                store_purge(j->p, &j->key, true);
         }
         cache_object_unref(v[i]);
     }

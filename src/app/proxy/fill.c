@@ -134,10 +134,10 @@ struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_o
     bool keep = !(t->rules.cc.has & (CC_NO_STORE | CC_PRIVATE));
     if (keep && !slice_eq(o->vary, old->vary))
         store_put(j->p, o); /* another variant of the same bytes; the old one stays for whom it is for */
-    else if (keep && !cache_memory_replace(j->p->memory, old, o))
-        store_put(j->p, o);
-    else if (!keep)
-        cache_memory_remove(j->p->memory, old);
+    else if (keep)
+        store_replace(j->p, old, o);
+    else
+        store_remove(j->p, old);
     return o;
 }
 

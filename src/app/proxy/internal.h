@@ -9,6 +9,7 @@
 
 #include "app/proxy/head.h"
 #include "app/proxy/proxy.h"
+#include "cache/disk.h"
 #include "cache/flight.h"
 #include "cache/memory.h"
 #include "cache/verdict.h"
@@ -37,6 +38,7 @@ struct proxy {
     int workers;
     struct proxy_loop *loops;
     struct cache_memory *memory; /* NULL: no cache */
+    struct cache_disk *disk;     /* NULL: no disk tier */
     struct flights *flights;
     struct origins *origins; /* NULL in forward mode */
     struct uri parent;
@@ -95,8 +97,11 @@ err_t fetch_pass(struct job *, tick until); /* not for the cache: straight throu
 void fetch_background(struct job *, struct cache_object *);
 
 /* -- store.c -- */
-struct cache_object *store_find(struct job *, bool *others);
+struct cache_object *store_find(struct job *, bool *others, tick until);
 void store_put(struct proxy *, struct cache_object *);
+void store_replace(struct proxy *, struct cache_object *old, struct cache_object *fresh);
+void store_remove(struct proxy *, struct cache_object *); /* on disk, every variant of its key */
+int store_purge(struct proxy *, const struct cache_key *, bool soft);
 void store_invalidate(struct job *, const struct http_fields *response);
 
 /* -- tunnel.c -- */

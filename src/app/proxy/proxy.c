@@ -54,6 +54,8 @@ static err_t fill_in(struct proxy *p)
         return E_NO_MEMORY;
     if (p->o.cache_memory)
         TRY(cache_memory_new(p->o.cache_memory, NULL, &p->memory));
+    if (p->o.cache_memory && p->o.cache_dir)
+        TRY(cache_disk_new(p->o.cache_dir, p->o.cache_size, &p->disk));
     TRY(flights_new(&p->flights));
     if (p->o.origin_count)
         TRY(origins_new(p, &p->origins));
@@ -83,11 +85,24 @@ void proxy_free(struct proxy *p)
     if (!p)
         return;
     cache_memory_free(p->memory);
+    cache_disk_free(p->disk);
     flights_free(p->flights);
     origins_free(p->origins);
     buf_free(&p->auth);
     free(p->loops);
     free(p);
+}
+
+/* Requests need not wait for the index: what is not in it yet is a miss. */
+static void load_index(void *arg)
+{
+    struct proxy *p = arg;
+    struct cache_disk_stats s;
+    if (cache_disk_load(p->disk, TICK_NEVER))
+        fault_clear();
+    cache_disk_stats(p->disk, &s);
+    log_line(LOG_INFO, "l7 proxy: %llu objects on disk, %llu bytes", (unsigned long long)s.objects,
+             (unsigned long long)s.bytes);
 }
 
 err_t proxy_start(struct proxy *p, int index)
@@ -108,6 +123,8 @@ err_t proxy_start(struct proxy *p, int index)
     l->started = true;
     if (p->origins)
         TRY(origins_start(p, index));
+    if (index == 0 && p->disk)
+        TRY(scope_spawn(&l->service, "disk index", load_index, p));
     return index == 0 && p->o.control ? control_start(p) : NULL;
 }
 
@@ -324,7 +341,7 @@ static bool expects_other(const struct http_fields *f)
 static err_t fetch_or_answer(struct job *j, tick until)
 {
     bool others = false;
-    struct cache_object *o = store_find(j, &others);
+    struct cache_object *o = store_find(j, &others, until);
     j->verdict.fwd = others ? VERDICT_VARY_MISS : VERDICT_URI_MISS;
     if (o) {
         struct fresh_info info = cache_object_info(o);

@@ -2,23 +2,93 @@
 /* store.c -- the two tiers as the proxy sees them: look up, put in, invalidate. */
 #include "app/proxy/internal.h"
 
+#include <stdlib.h>
+
 #include "base/stat.h"
 #include "http/uri.h"
+#include "rt/worker.h"
 
-struct cache_object *store_find(struct job *j, bool *others)
+struct cache_object *store_find(struct job *j, bool *others, tick until)
 {
-    return cache_memory_find(j->p->memory, &j->key, &j->in->fields, others);
+    struct cache_object *o = cache_memory_find(j->p->memory, &j->key, &j->in->fields, others);
+    if (o || !j->p->disk || !cache_disk_may_have(j->p->disk, &j->key))
+        return o;
+    if (cache_disk_find(j->p->disk, &j->key, &j->in->fields, &o, until)) {
+        fault_clear(); /* a disk that fails is a miss */
+        return NULL;
+    }
+    if (o) {
+        stat_add(STAT_CACHE_DISK_HITS, 1);
+        cache_memory_put(j->p->memory, o);
+    }
+    return o;
+}
+
+/* ---- Into the disk tier, by a fiber of its own: nobody waits for it ---- */
+
+struct disk_write {
+    struct proxy *p;
+    struct proxy_loop *here;
+    struct cache_object *o;
+};
+
+static void disk_run(void *arg)
+{
+    struct disk_write *w = arg;
+    if (cache_disk_put(w->p->disk, w->o, TICK_NEVER))
+        fault_clear(); /* too large, too many at once, or the disk is full: it stays in memory only */
+    cache_object_unref(w->o);
+    loop_leave(w->here);
+    free(w);
+}
+
+static void disk_put(struct proxy *p, struct cache_object *o)
+{
+    struct disk_write *w = !p->disk || o->partial ? NULL : malloc(sizeof *w);
+    if (!w)
+        return;
+    *w = (struct disk_write){p, &p->loops[worker_index()], cache_object_ref(o)};
+    if (!scope_spawn(loop_scope(loop_self()), "disk", disk_run, w)) {
+        loop_enter(w->here);
+        return;
+    }
+    fault_clear();
+    cache_object_unref(o);
+    free(w);
 }
 
 void store_put(struct proxy *p, struct cache_object *o)
 {
     if (cache_memory_put(p->memory, o))
         stat_add(STAT_CACHE_STORED, 1);
+    disk_put(p, o);
+}
+
+void store_replace(struct proxy *p, struct cache_object *old, struct cache_object *fresh)
+{
+    if (!cache_memory_replace(p->memory, old, fresh))
+        cache_memory_put(p->memory, fresh);
+    disk_put(p, fresh);
+}
+
+void store_remove(struct proxy *p, struct cache_object *o)
+{
+    cache_memory_remove(p->memory, o);
+    if (p->disk)
+        cache_disk_remove(p->disk, &(struct cache_key){o->key, o->hash});
+}
+
+int store_purge(struct proxy *p, const struct cache_key *key, bool soft)
+{
+    int n = cache_memory_purge(p->memory, key, soft), on_disk = 0;
+    if (p->disk)
+        on_disk = cache_disk_remove(p->disk, key);
+    return n > on_disk ? n : on_disk;
 }
 
 static void invalidate_key(struct proxy *p, const struct cache_key *key)
 {
-    stat_add(STAT_CACHE_INVALIDATED, cache_memory_purge(p->memory, key, true));
+    stat_add(STAT_CACHE_INVALIDATED, store_purge(p, key, true));
 }
 
 /* Location and Content-Location, when they name something of the same origin (RFC 9111 section 4.4). */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.h -- the disk tier: one file an object, an index in memory.
+ *
+ * A file is written under a temporary name and renamed when it is whole, so what has its final name is whole unless
+ * the disk lies; the head and every body carry a checksum all the same, and a file that fails it is removed and counts
+ * as a miss. Nothing is synced: a kill -9 loses nothing that was renamed, a power cut loses what the system had not
+ * written, and the checksums find it. The index holds name and size of every file; it is rebuilt at start from the
+ * folder's listing, without opening a file. Eviction is first in, first out with a second chance, by allocated bytes;
+ * victims are removed before the new file is written, so the limit holds at every moment.
+ *
+ *     DIR/00 ... DIR/ff/KEYHASH-VARYHASH     the objects
+ *     DIR/new/                               files being written; emptied at start
+ *
+ * Functions that take `until` do their work in offload() and suspend the calling fiber; the others only use the index.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "cache/object.h"
+
+struct cache_disk;
+
+/* Creates the folders. E_NOT_FOUND, E_PERMISSION, E_IO. `limit` in bytes. */
+MUST err_t cache_disk_new(const char *dir, uint64_t limit, struct cache_disk **);
+void cache_disk_free(struct cache_disk *);
+/* Read the folder into the index; look-ups before that simply miss. */
+MUST err_t cache_disk_load(struct cache_disk *, tick until);
+
+/* Is there anything for this key? Cheap; no disk. */
+bool cache_disk_may_have(struct cache_disk *, const struct cache_key *);
+/* The stored response that the request selects, read and verified, or NULL in `*out`. */
+MUST err_t cache_disk_find(struct cache_disk *, const struct cache_key *, const struct http_fields *request,
+                           struct cache_object **out, tick until);
+/* Write a whole object; replaces the file of the same key and Vary text. E_LIMIT when it is too large. */
+MUST err_t cache_disk_put(struct cache_disk *, struct cache_object *, tick until);
+/* Every variant of the key, at once. Returns how many. */
+int cache_disk_remove(struct cache_disk *, const struct cache_key *);
+/* Every key that starts with `prefix`: opens all files. `*count` says how many went. */
+MUST err_t cache_disk_remove_prefix(struct cache_disk *, struct slice prefix, int *count, tick until);
+
+struct cache_disk_stats {
+    uint64_t bytes, limit, objects;
+};
+void cache_disk_stats(struct cache_disk *, struct cache_disk_stats *);

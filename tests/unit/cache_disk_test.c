@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/unit.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "cache/disk.h"
+#include "http/fields.h"
+#include "rt/loop.h"
+
+static char folder[64];
+
+static struct cache_object *make(unsigned id, size_t size, const char *vary)
+{
+    char text[40], *room;
+    size_t cap;
+    int n = snprintf(text, sizeof text, "http://x/%u", id);
+    struct http_field v[2];
+    struct http_fields fields = {.v = v, .cap = 2};
+    assert_true(fields_push(&fields, S("ETag"), S("\"e\"")));
+    struct cache_object_make m = {.info = {.status = 200, .lifetime = 60, .date = 1700000000}, .fields = &fields};
+    cache_key_of_text(&m.key, slice_of(text, (size_t)n));
+    m.vary = slice_z(vary);
+    m.body = cache_body_new(size);
+    for (size_t at = 0; at < size; at += cap) {
+        assert_ok(cache_body_room(m.body, at, size - at, &room, &cap));
+        for (size_t i = 0; i < cap; i++)
+            room[i] = (char)((at + i) * 7 + id);
+        cache_body_grow(m.body, cap);
+    }
+    struct cache_object *o = cache_object_new(&m);
+    cache_body_unref(m.body);
+    return o;
+}
+
+static err_t put(struct cache_disk *d, unsigned id, size_t size, const char *vary)
+{
+    struct cache_object *o = make(id, size, vary);
+    err_t e = cache_disk_put(d, o, TICK_NEVER);
+    cache_object_unref(o);
+    return e;
+}
+
+static bool has(struct cache_disk *d, unsigned id, size_t size, const char *field)
+{
+    struct cache_object *o, *wanted = make(id, size, "");
+    struct http_field v[1];
+    struct http_fields request = {.v = v, .cap = 1};
+    if (*field)
+        assert_true(fields_push(&request, S("Foo"), slice_z(field)));
+    struct cache_key key = {wanted->key, wanted->hash};
+    assert_ok(cache_disk_find(d, &key, &request, &o, TICK_NEVER));
+    bool same = o && o->body->length == size && o->info.lifetime == 60 && slice_eq(o->etag, S("\"e\""));
+    for (uint64_t at = 0; same && at < size; at++)
+        same = cache_body_at(o->body, at).p[0] == cache_body_at(wanted->body, at).p[0];
+    assert_true(same || !o);
+    cache_object_unref(o);
+    cache_object_unref(wanted);
+    return same;
+}
+
+static struct cache_disk *open_again(struct cache_disk *d, uint64_t limit)
+{
+    cache_disk_free(d);
+    assert_ok(cache_disk_new(folder, limit, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
+    return d;
+}
+
+/* The file of the only object there is. */
+static void only_file(char *path, size_t cap)
+{
+    *path = 0;
+    for (int i = 0; i < 256 && !*path; i++) {
+        char sub[80];
+        snprintf(sub, sizeof sub, "%s/%02x", folder, i);
+        DIR *dir = opendir(sub);
+        for (struct dirent *f; dir && (f = readdir(dir));)
+            if (f->d_name[0] != '.')
+                snprintf(path, cap, "%s/%s", sub, f->d_name);
+        closedir(dir);
+    }
+    assert_true(*path);
+}
+
+static void survives(void *arg)
+{
+    (void)arg;
+    struct cache_disk *d;
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_ok(put(d, 1, 1000, ""));
+    assert_ok(put(d, 2, 700000, ""));
+    assert_ok(put(d, 3, 10, "foo=a\n"));
+    assert_ok(put(d, 3, 10, "foo=b\n"));
+    assert_true(has(d, 1, 1000, ""));
+    d = open_again(d, 10 << 20);
+    assert_true(has(d, 1, 1000, "") && has(d, 2, 700000, ""));
+    assert_true(has(d, 3, 10, "a") && has(d, 3, 10, "b") && !has(d, 3, 10, "c"));
+    struct cache_object *o = make(1, 10, "");
+    assert_int_equal(cache_disk_remove(d, &(struct cache_key){o->key, o->hash}), 1);
+    cache_object_unref(o);
+    d = open_again(d, 10 << 20);
+    assert_false(has(d, 1, 1000, ""));
+    int gone;
+    assert_ok(cache_disk_remove_prefix(d, S("http://x/3"), &gone, TICK_NEVER));
+    assert_int_equal(gone, 2);
+    assert_true(has(d, 2, 700000, ""));
+    assert_ok(cache_disk_remove_prefix(d, S("http://"), &gone, TICK_NEVER));
+    cache_disk_free(d);
+}
+
+static void finds_damage(void *arg)
+{
+    (void)arg;
+    struct prng r;
+    struct cache_disk *d;
+    char path[512];
+    prng_seed(&r, 3);
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    for (int round = 0; round < 60; round++) {
+        assert_ok(put(d, 9, 20000, ""));
+        only_file(path, sizeof path);
+        struct stat st;
+        assert_int_equal(stat(path, &st), 0);
+        int fd = open(path, O_RDWR);
+        off_t at = (off_t)prng_below(&r, (uint64_t)st.st_size);
+        char c;
+        if (round % 4 == 0) {
+            assert_int_equal(ftruncate(fd, at), 0);
+        } else {
+            assert_int_equal(pread(fd, &c, 1, at), 1);
+            c ^= (char)(1 << prng_below(&r, 8));
+            assert_int_equal(pwrite(fd, &c, 1, at), 1);
+        }
+        close(fd);
+        assert_false(has(d, 9, 20000, ""));
+        assert_false(access(path, F_OK) == 0);
+    }
+    cache_disk_free(d);
+}
+
+static void keeps_its_limit(void *arg)
+{
+    (void)arg;
+    struct cache_disk *d;
+    struct cache_disk_stats s;
+    assert_ok(cache_disk_new(folder, 1 << 20, &d));
+    for (unsigned i = 0; i < 400; i++) {
+        assert_ok(put(d, i, 1000 + i % 9 * 2000, ""));
+        cache_disk_stats(d, &s);
+        assert_true(s.bytes <= 1 << 20);
+    }
+    assert_true(s.bytes > (1 << 20) * 9 / 10);
+    assert_err(put(d, 999, 1 << 20, ""), E_LIMIT);
+    d = open_again(d, 1 << 19);
+    cache_disk_stats(d, &s);
+    assert_true(s.bytes <= 1 << 19 && s.objects > 10);
+    cache_disk_free(d);
+}
+
+static void on_a_loop(void (*fn)(void *))
+{
+    struct loop *l;
+    assert_ok(loop_open(&l));
+    assert_ok(loop_run(l, "test", fn, NULL));
+    loop_close(l);
+}
+
+static void test_survives(void **state)
+{
+    (void)state;
+    on_a_loop(survives);
+}
+static void test_finds_damage(void **state)
+{
+    (void)state;
+    on_a_loop(finds_damage);
+}
+static void test_keeps_its_limit(void **state)
+{
+    (void)state;
+    on_a_loop(keeps_its_limit);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/l7-unit-disk-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_survives, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_finds_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keeps_its_limit, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
