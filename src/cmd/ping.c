@@ -24,7 +24,7 @@ struct conf {
     bool flood, quiet, dated, histogram, json, live, v4, v6;
     const char *svg, *hgrm;
     bool stamp, stateful, ptp;
-    const char *key_file;
+    const char *key_file, *trace;
     /* -- made of these -- */
     int argc;
     char **argv;
@@ -59,6 +59,7 @@ static const struct opt opts[] = {
     {"stateful", 0, OPT_FLAG, AT(stateful), NULL, "STAMP: the reflector numbers its replies", NULL, NULL, false},
     {"ptp", 0, OPT_FLAG, AT(ptp), NULL, "STAMP: time stamps in PTP's format", NULL, NULL, false},
     {"key-file", 0, OPT_STRING, AT(key_file), "FILE", "STAMP: authenticate with the secret in FILE", NULL, NULL, false},
+    {"trace", 0, OPT_OPTIONAL, AT(trace), "FILE", "show each datagram as it goes and comes", NULL, NULL, false},
     {"ipv4", '4', OPT_FLAG, AT(v4), NULL, "IPv4 only", NULL, NULL, false},
     {"ipv6", '6', OPT_FLAG, AT(v6), NULL, "IPv6 only", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
@@ -128,7 +129,8 @@ static err_t prepare(struct conf *c)
             return fault(E_USAGE, "--pattern: '%s' is no row of hexadecimal bytes", c->pattern);
         c->ping.fill = buf_slice(&c->fill);
     }
-    return prepare_stamp(c);
+    TRY(prepare_stamp(c));
+    return c->trace ? trace_open(c->trace, false, &c->ping.trace) : NULL;
 }
 
 /* ---- Hosts ---- */
@@ -217,6 +219,8 @@ static int run(void *arg, int argc, char **argv)
     free(c->hosts);
     buf_free(&c->fill);
     digest_keys_free(&c->keys);
+    if (c->ping.trace)
+        trace_close(c->ping.trace);
     return status;
 }
 

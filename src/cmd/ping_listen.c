@@ -16,7 +16,7 @@ struct conf {
     struct daemon_conf daemon;
     struct opt_list stamp;
     bool stateful, uppercase, textbook, json;
-    const char *key_file, *loss, *loss_reply, *burst_loss, *duplicate, *reorder, *rate;
+    const char *trace, *key_file, *loss, *loss_reply, *burst_loss, *duplicate, *reorder, *rate;
     int64_t delay, jitter, seed;
     struct digest_keys keys;
     struct reflect *reflect;
@@ -32,6 +32,7 @@ static const struct opt opts[] = {
      false},
     {"rate-limit", 0, OPT_STRING, AT(rate), "N", "datagrams a second and client (10000, loopback none)", NULL, NULL,
      false},
+    {"trace", 0, OPT_OPTIONAL, AT(trace), "FILE", "show each datagram as it comes and goes", NULL, NULL, false},
     {"json", 0, OPT_FLAG, AT(json), NULL, "what was done as JSON on stdout at the end", NULL, NULL, false},
     {"harm", 0, OPT_HEADING, 0, NULL, "Misbehaving on purpose, the same each run (one worker)", NULL, NULL, false},
     {"seed", 0, OPT_INT, AT(seed), "N", "of all chances below", "1", NULL, false},
@@ -89,6 +90,8 @@ static err_t prepare(struct conf *c, struct reflect_conf *r)
         TRY(digest_keys_read(c->key_file, &c->keys));
         r->keys = &c->keys;
     }
+    if (c->trace)
+        TRY(trace_open(c->trace, false, &r->trace));
     TRY(read_impair(c, &r->impair));
     if (impair_any(&r->impair) || c->stateful) /* one order of events, one count a session */
         c->daemon.workers = 1;
@@ -152,7 +155,7 @@ static void print_counts(const struct conf *c)
 static int run(void *arg, int argc, char **argv)
 {
     struct conf *c = arg;
-    struct reflect_conf r;
+    struct reflect_conf r = {0};
     (void)argc, (void)argv;
     c->daemon.role = &ping_listen_role; /* whatever fails, daemon_end says whose it was */
     err_t e = prepare(c, &r);
@@ -163,6 +166,8 @@ static int run(void *arg, int argc, char **argv)
         print_counts(c);
     reflect_free(c->reflect);
     digest_keys_free(&c->keys);
+    if (r.trace)
+        trace_close(r.trace);
     return status;
 }
 

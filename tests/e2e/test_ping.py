@@ -13,6 +13,7 @@ import time
 import xml.dom.minidom
 
 import harness
+import peers
 import stamp_check
 
 IP_RECVTTL = 12  # Linux's number, which Python's socket module lacks
@@ -260,6 +261,22 @@ class Ends(Case):
         self.ping('-c', 100, '-i', '100ms', '-w', '500ms', '127.0.0.1', listener.port, status=1)
         self.assertLess(time.monotonic() - start, 2)
 
+    def test_trace_shows_both_ends(self):
+        log, peer_log = os.path.join(self.tmpdir, 'a'), os.path.join(self.tmpdir, 'b')
+        listener = self.listener('--trace=' + log, stamp=True)
+        self.ping('-c', 1, '--trace=' + peer_log, '127.0.0.1', listener.port)
+        self.ping('--stamp', '-c', 1, '--trace=' + peer_log + '2', '127.0.0.1', listener.addr('stamp')[1])
+        listener.stop()
+        for path, who in (log, r'127\.0\.0\.1:\d+'), (peer_log, r'127\.0\.0\.1:%d' % listener.port):
+            with open(path) as f:
+                text = f.read()
+            for side in 'CS':
+                self.assertRegex(text, rf'(?m)^\d+\.\d+ {side}: {who} 32 bytes: Ping 1 \d+\.\d{{6}} abcdefg$')
+        with open(peer_log + '2') as f:
+            self.assertRegex(f.read(), r'C: \S+ STAMP test, 44 bytes: seq=0 T1=\d+\.\d{9} error=\d+ns ssid=\d+\n'
+                                       r'.* S: \S+ STAMP reply, 44 bytes: seq=0 T2=\d+\.\d{9} T3=\d+\.\d{9} ssid=\d+ to test '
+                                       r'seq=0 ttl=255\n')
+
     def test_usage(self):
         for args in (['-c', '-1'], ['-i', '1us'], ['-s', '70000'], ['-p', 'xyz'], ['--key-file', 'x'], ['-t', '300']):
             self.ping(*args, '127.0.0.1', status=2)
@@ -389,6 +406,33 @@ class Stamp(Case):
                 self.assertTrue(before - 0.001 <= r['t2'] <= r['t3'] <= after + 0.001, (before, r, after))
                 self.assertEqual(struct.unpack('i', control[0][2][:4])[0], 255)
                 self.assertEqual(r['tlvs'], [(0, 1, b'......'), (0x80, 200, b'ab')] if extra == padding else [])
+
+    def test_tshark_reads_both_packets_without_a_warning(self):
+        """Debian 12's tshark knows STAMP by its elder brother's name: TWAMP-Test has the unauthenticated layout."""
+        listener, found = self.listener('--stateful', stamp=True), []
+        self.lines('--stamp', '-c', 1, '-W', '50ms', '127.0.0.1', Server(self, lambda d, n: found.append(d) or []).port,
+                   status=1)
+        s = self.client()
+        s.sendto(found[0], listener.addr('stamp'))
+        found.append(s.recv(2000))
+        want = stamp_check.reply(found[1])
+        capture = struct.pack('<IHHiIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101)  # raw IPv4
+        for n, data in enumerate(found):
+            ports = (40000, 862) if n == 0 else (862, 40000)
+            packet = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 28 + len(data), n, 0x4000, 255, 17, 0, b'\x7f\0\0\1',
+                                 b'\x7f\0\0\1') + struct.pack('!HHHH', *ports, 8 + len(data), 0) + data
+            capture += struct.pack('<IIII', n, 0, len(packet), len(packet)) + packet
+        path = self.file('stamp.pcap', capture)
+        fields = ['twamp.test.seq_number', 'twamp.test.sender_seq_number', 'twamp.test.sender_ttl']
+        code, out, err = harness.run(
+            ['-r', path, '-d', 'udp.port==862,twamp.test', '-T', 'fields', '-E', 'separator=;',
+             *(x for f in [*fields, '_ws.expert', '_ws.malformed'] for x in ('-e', f))],
+            program=peers.path('tshark'), env=peers.env('tshark'), timeout=60)
+        self.assertEqual(code, 0, err)
+        rows = [line.split(';') for line in out.splitlines()]
+        self.assertEqual([r[0] for r in rows], ['0', str(want['seq'])], out)
+        self.assertEqual(rows[1][1:3], [str(want['sender_seq']), str(want['ttl'])])
+        self.assertEqual([r[3:] for r in rows], [['', ''], ['', '']])
 
     def test_stateless_copies_the_number(self):
         listener = self.listener(stamp=True)

@@ -7,9 +7,11 @@
 
 #include "app/ping/clients.h"
 #include "app/ping/delays.h"
+#include "app/ping/describe.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/rate.h"
+#include "base/stat.h"
 #include "dgram/stamp_packet.h"
 #include "net/udp.h"
 #include "rt/loop.h"
@@ -182,6 +184,15 @@ static void queue_reply(struct place *p, const struct datagram *reply, const str
         p->worker->impair.counts.reordered += delays_add(&p->delays, reply, at + v->delay);
 }
 
+static void trace(const struct place *p, char who, const struct datagram *d)
+{
+    char text[DESCRIBE_TEXT], peer[ADDR_TEXT];
+    enum describe_kind kind = !p->socket.stamp ? DESCRIBE_ECHO : who == 'C' ? DESCRIBE_TEST : DESCRIBE_REPLY;
+    if (p->all->conf.trace)
+        trace_line(p->all->conf.trace, who, "%s %s", addr_text(&d->peer, peer),
+                   describe(d->payload, kind, p->all->conf.keys != NULL, text));
+}
+
 /* Answer one datagram; true when `out` is to be sent now. */
 static bool answer(struct place *p, struct datagram *d, tick at, struct datagram *out)
 {
@@ -189,6 +200,7 @@ static bool answer(struct place *p, struct datagram *d, tick at, struct datagram
     struct impair_verdict v = {0};
     struct stamp_test t = {0};
     w->counts.received++;
+    trace(p, 'C', d);
     if (!welcome(p, d, at) || (p->socket.stamp && !parse_test(p, d, &t)))
         return false;
     if (p->all->impaired)
@@ -205,10 +217,13 @@ static bool answer(struct place *p, struct datagram *d, tick at, struct datagram
 
 static void send_batch(struct place *p, struct udp_batch *batch, const struct datagram *d, unsigned n)
 {
+    for (unsigned i = 0; i < n; i++)
+        trace(p, 'S', &d[i]);
     while (n) {
         unsigned sent = 0;
         err_t e = udp_send(p->socket.fd, batch, d, n, &sent, TICK_NEVER);
         p->worker->counts.answered += sent;
+        stat_add(STAT_PING_ANSWERED, sent);
         if (!e || e == E_CANCELED)
             return;
         if (sent < n)
@@ -226,6 +241,7 @@ static void receiver(void *arg)
         err_t e = udp_recv(p->socket.fd, p->batch, &d, &got, TICK_NEVER);
         if (e == E_CANCELED)
             return;
+        stat_add(STAT_PING_RECEIVED, got);
         tick at = now(), before = delays_next(&p->delays);
         for (unsigned i = 0; !e && i < got; i++)
             n += answer(p, &d[i], at, &p->replies[n]);

@@ -15,6 +15,7 @@
 #include "base/addr.h"
 #include "dgram/impair.h"
 #include "net/tls_digest.h"
+#include "wire/trace.h"
 
 enum { REFLECT_PORTS_MAX = 32 };
 
@@ -24,6 +25,7 @@ struct reflect_conf {
     bool rate_loopback; /* the limit is for loopback clients too */
     bool stateful;
     const struct digest_keys *keys;    /* NULL: STAMP without authentication */
+    struct trace_sink *trace;          /* NULL: none */
     uint16_t ports[REFLECT_PORTS_MAX]; /* our own */
     size_t port_count;
 };

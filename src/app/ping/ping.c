@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "app/ping/describe.h"
 #include "app/ping/report.h"
 #include "base/check.h"
 #include "base/random.h"
@@ -95,6 +96,14 @@ static void add_point(struct ping_host *h, tick sent, double ms)
 static void on_event(struct ping_host *h, const struct udp_event *ev);
 static void on_events(struct ping_host *h);
 
+static void trace(const struct ping_host *h, char who, struct slice payload)
+{
+    char text[DESCRIBE_TEXT];
+    enum describe_kind kind = !h->conf->stamp ? DESCRIBE_ECHO : who == 'C' ? DESCRIBE_TEST : DESCRIBE_REPLY;
+    if (h->conf->trace)
+        trace_line(h->conf->trace, who, "%s %s", h->text, describe(payload, kind, h->conf->keys != NULL, text));
+}
+
 static void send_probe(struct ping_host *h)
 {
     int64_t wall = clock_wall();
@@ -102,6 +111,7 @@ static void send_probe(struct ping_host *h)
     unsigned sent = 0;
     struct datagram d = {.payload = slice_of(h->packet, h->conf->size), .ttl = -1, .tos = -1};
     format(h, h->probes.next, wall);
+    trace(h, 'C', d.payload);
     struct probe *p = probes_sent(&h->probes, wall, at, at + h->conf->timeout);
     err_t e = udp_send(h->fd, h->batch, &d, 1, &sent, at + h->conf->interval);
     if (sent == 0 && e && e->kind == ERR_PEER) { /* the error of an earlier probe, reported by this call */
@@ -176,6 +186,7 @@ static void on_datagram(struct ping_host *h, const struct datagram *d)
 {
     struct stamp_reply r;
     struct ping_reply reply = {.bytes = d->payload.n, .ttl = d->ttl, .tos = d->tos};
+    trace(h, 'S', d->payload);
     if (!match(h, d, &reply.verdict, &r))
         return;
     struct probe *p = reply.verdict.probe;

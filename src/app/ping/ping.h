@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "base/histogram.h"
 #include "net/tls_digest.h"
+#include "wire/trace.h"
 
 enum ping_output { PING_TEXT, PING_JSON };
 
@@ -28,6 +29,7 @@ struct ping_conf {
     const char *svg, *hgrm; /* files, NULL: none */
     bool stamp, stateful, ptp;
     const struct digest_keys *keys; /* NULL: unauthenticated */
+    struct trace_sink *trace;       /* NULL: none */
 };
 
 struct ping_point { /* for the plots: one answered or lost probe */
