@@ -85,7 +85,7 @@ static void list_tools(void)
         const struct opt_role *r = verb_roles[i];
         char left[64];
         snprintf(left, sizeof left, "%s%s%s", r->tool, r->role ? " " : "", r->role ? r->role : "");
-        printf("  %-17s %s\n", left, r->summary);
+        printf("  %-19s %s\n", left, r->summary);
     }
     puts("\nl7 help TOOL [ROLE] tells more; l7 --version prints the version.");
 }
