@@ -11,7 +11,7 @@
 #include "base/stat.h"
 #include "rt/loop.h"
 
-enum { SOCKET_BUFFER = 8 << 20, POINTS_MAX = 32 };
+enum { SOCKET_BUFFER = 32 << 20, POINTS_MAX = 32 };
 #define TURN_MOST (50 * TICK_MS) /* deadlines of newcomers are looked at after so long at the latest */
 #define NAP       (1 * TICK_MS)
 #define NAP_RATE  2.0 /* datagrams a millisecond from which it pays to let some gather */
