@@ -16,6 +16,7 @@ struct listen_conf {
     uint64_t max_connections;
     int64_t idle; /* ns */
     uint64_t rate_limit;
+    const char *trace;
     struct listen_point points[DAEMON_POINTS_MAX];
     struct echo_server server;
 };
@@ -36,6 +37,9 @@ static err_t listen_serve(struct listen_conf *c)
     if (c->once && !c->udp)
         return fault(E_USAGE, "--once goes with --udp");
     TRY(daemon_bind(&c->daemon, &echo_listen_role, USUAL_ADDRESS, c->udp ? LISTEN_UDP : 0));
+    struct trace_sink *sink = NULL;
+    if (c->trace)
+        TRY(trace_open(c->trace, false, &sink));
     for (int i = 0; i < c->daemon.point_count; i++)
         c->points[i] = c->daemon.points[i].at;
     c->server = (struct echo_server){.points = c->points,
@@ -45,8 +49,11 @@ static err_t listen_serve(struct listen_conf *c)
                                      .max_connections = c->max_connections,
                                      .idle_ms = c->idle / TICK_MS,
                                      .rate_limit = c->rate_limit,
-                                     .ended = worker_stop};
-    return daemon_run(&c->daemon, &(struct worker_hooks){.start = listen_start, .drain = listen_drain, .arg = c});
+                                     .ended = worker_stop,
+                                     .trace = sink};
+    err_t e = daemon_run(&c->daemon, &(struct worker_hooks){.start = listen_start, .drain = listen_drain, .arg = c});
+    trace_close(sink);
+    return e;
 }
 
 static int listen_run(void *conf, int argc, char **argv)
@@ -55,6 +62,12 @@ static int listen_run(void *conf, int argc, char **argv)
     struct listen_conf *c = conf;
     return daemon_end(&c->daemon, listen_serve(c));
 }
+
+#define TRACE_OPT                                                                                                      \
+    {                                                                                                                  \
+        .name = "trace", .type = OPT_OPTIONAL, .offset = AT(trace), .arg = "FILE",                                     \
+        .help = "show the dialogue as it happens (on stderr without FILE)"                                             \
+    }
 
 #define AT(field) offsetof(struct listen_conf, field)
 static const struct opt listen_opts[] = {
@@ -78,6 +91,7 @@ static const struct opt listen_opts[] = {
      .arg = "N",
      .help = "with --udp: datagrams a second and client; 0: any number",
      .init = "0"},
+    TRACE_OPT,
     {NULL}};
 #undef AT
 static const struct opt *const listen_tables[] = {listen_opts, daemon_opts, NULL};
@@ -97,6 +111,7 @@ const struct opt_role echo_listen_role = {
 struct client_conf {
     bool udp, no_newline;
     int64_t timeout; /* ns */
+    const char *trace;
     struct echo_client client;
 };
 
@@ -120,7 +135,10 @@ static int client_run(void *conf, int argc, char **argv)
                                      .udp = c->udp,
                                      .no_newline = c->no_newline,
                                      .timeout_ms = c->timeout / TICK_MS};
-    err_t e = oneshot(client_fiber, &c->client, NULL);
+    err_t e = c->trace ? trace_open(c->trace, false, &c->client.trace) : NULL;
+    if (!e)
+        e = oneshot(client_fiber, &c->client, NULL);
+    trace_close(c->client.trace);
     return e && e != E_CANCELED ? verb_fail(&echo_role, e) : 0;
 }
 
@@ -138,6 +156,7 @@ static const struct opt client_opts[] = {
      .arg = "TIME",
      .help = "to connect, and for an answer over UDP or with --no-newline",
      .init = "5s"},
+    TRACE_OPT,
     {NULL}};
 static const struct opt *const client_tables[] = {client_opts, NULL};
 

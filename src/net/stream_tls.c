@@ -40,6 +40,7 @@ struct stream_tls {
 /* Small pieces become one record here. Only filled and handed to OpenSSL, which has taken it over (encrypted) before
    any wait, so fibers may share it. */
 static _Thread_local char *gather;
+static _Thread_local struct loop_end gather_end;
 
 static struct stream_tls *tls_of(struct stream *s)
 {
@@ -232,10 +233,21 @@ static err_t write_all(struct stream_tls *t, const char *p, size_t n, tick until
     return pipe_flush(t, until);
 }
 
+static void gather_done(struct loop_end *end)
+{
+    (void)end;
+    free(gather);
+    gather = NULL;
+}
+
 static err_t gather_get(void)
 {
-    if (!gather && !(gather = malloc(RECORD)))
+    if (gather)
+        return NULL;
+    if (!(gather = malloc(RECORD)))
         return E_NO_MEMORY;
+    gather_end.run = gather_done;
+    loop_at_end(&gather_end);
     return NULL;
 }
 
@@ -418,6 +430,11 @@ static err_t stream_tls(struct stream *below, struct tls *tls, struct slice host
         stream_close(&t->stream);
         return e;
     }
+    if (tls->server) { /* it served the handshake; half a KiB that an idle connection need not keep */
+        tls_peer_set(t->ssl, NULL);
+        free(t->peer);
+        t->peer = NULL;
+    }
     *out = &t->stream;
     return NULL;
 }
@@ -434,62 +451,9 @@ err_t stream_tls_server(struct stream *below, struct tls *tls, struct stream **o
     return stream_tls(below, tls, SLICE_NONE, out, until);
 }
 
-/* -- what a connection is like -- */
-
-static const struct stream_tls *find(const struct stream *s)
+SSL *tls_ssl_of(const struct stream *s)
 {
     while (s && s->ops != &ops)
         s = s->below;
-    return (const struct stream_tls *)s;
-}
-
-enum tls_alpn tls_alpn_of(const struct stream *s)
-{
-    const struct stream_tls *t = find(s);
-    const unsigned char *name = NULL;
-    unsigned n = 0;
-    if (t)
-        SSL_get0_alpn_selected(t->ssl, &name, &n);
-    return slice_eq(slice_of(name, n), S("h2"))         ? TLS_ALPN_H2
-           : slice_eq(slice_of(name, n), S("http/1.1")) ? TLS_ALPN_HTTP1
-                                                        : TLS_ALPN_NONE;
-}
-
-bool tls_info(const struct stream *s, struct tls_info *out)
-{
-    const struct stream_tls *t = find(s);
-    if (!t)
-        return false;
-    X509 *cert = SSL_get0_peer_certificate(t->ssl);
-    struct tm tm = {0};
-    *out = (struct tls_info){.version = SSL_get_version(t->ssl),
-                             .cipher = SSL_get_cipher_name(t->ssl),
-                             .resumed = SSL_session_reused(t->ssl)};
-    if (!cert)
-        return true;
-    X509_NAME_oneline(X509_get_subject_name(cert), out->subject, sizeof out->subject);
-    X509_NAME_oneline(X509_get_issuer_name(cert), out->issuer, sizeof out->issuer);
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm))
-        out->not_after = timegm(&tm);
-    return true;
-}
-
-err_t tls_channel_binding(const struct stream *s, const char **type, uint8_t *out, size_t cap, size_t *got)
-{
-    static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 section 4 */
-    const struct stream_tls *t = find(s);
-    if (!t || cap < 64)
-        return E_UNSUPPORTED;
-    if (SSL_version(t->ssl) >= TLS1_3_VERSION) {
-        if (SSL_export_keying_material(t->ssl, out, 32, label, sizeof label - 1, NULL, 0, 0) != 1)
-            return tls_fault(E_TLS, "channel binding");
-        *type = "tls-exporter";
-        *got = 32;
-        return NULL;
-    }
-    /* RFC 5929 section 3: the first Finished of the handshake, which is the server's when a session was resumed. */
-    bool mine = !t->tls->server == !SSL_session_reused(t->ssl);
-    *got = mine ? SSL_get_finished(t->ssl, out, cap) : SSL_get_peer_finished(t->ssl, out, cap);
-    *type = "tls-unique";
-    return NULL;
+    return s ? ((const struct stream_tls *)s)->ssl : NULL;
 }

@@ -49,3 +49,6 @@ void tls_sessions_free(struct tls *);
 
 /* What OpenSSL's error queue of this thread says, as a fault of `e`; empties the queue. */
 err_t tls_fault(err_t e, const char *what);
+
+/* Of the TLS stream in this chain; NULL when there is none. */
+struct ssl_st *tls_ssl_of(const struct stream *);

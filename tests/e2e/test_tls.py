@@ -156,6 +156,21 @@ class Tls(harness.TestCase):
         with open(keylog) as f:
             self.assertIn('SERVER_TRAFFIC_SECRET_0', f.read())
 
+    def test_trace_of_echo_on_both_sides(self):
+        server = self.start(['echo', 'listen', '--listen', '127.0.0.1:0', '--trace'])
+        _, out, err = self.run_l7(['echo', '127.0.0.1', server.port, '--trace'], input='hello\nbye\n')
+        self.assertEqual(out, 'Welcome\nHELLO\nBYE\n')
+        want = ['C: bye', 'C: hello', 'S: BYE', 'S: HELLO', 'S: Welcome']
+        client = sorted(line.split(' ', 1)[1] for line in err.splitlines() if ' -- ' not in line)
+        self.assertEqual(client, want)
+        server.wait_for_line('-- . closed first; TIME_WAIT stays on .')
+        heard = sorted(x for x in re.findall(r'^\d+\.\d{6} (.: .*)$', server.stderr(), re.M))
+        self.assertEqual(heard, want)
+        udp = self.start(['echo', 'listen', '--udp', '--listen', '127.0.0.1:0', '--trace'])
+        self.run_l7(['echo', '--udp', '127.0.0.1', udp.port], input='abc\n')
+        udp.wait_for_line('C: abc$')
+        udp.wait_for_line('S: ABC$')
+
     def test_trace_knows_on_which_side_time_wait_stays(self):
         site = os.path.dirname(self.file('site/index.html', b'hello\n'))
         server = self.start(['serve', site, '--listen', '127.0.0.1:0', '--trace', '--access-log', 'off'])

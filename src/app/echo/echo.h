@@ -10,6 +10,7 @@
 
 #include "net/listen.h"
 #include "rt/loop.h"
+#include "wire/trace.h"
 
 struct echo_server {
     struct listen_point *points; /* all TCP, or all UDP */
@@ -19,6 +20,7 @@ struct echo_server {
     int64_t idle_ms;          /* TCP: a silent client is dropped */
     uint64_t rate_limit;      /* UDP: datagrams a second and client; 0: any number */
     void (*ended)(void);      /* called when `once` was fulfilled */
+    struct trace_sink *trace; /* or NULL */
 };
 
 /* On each worker's loop, in a fiber: spawn what serves the points. */
@@ -29,8 +31,9 @@ struct echo_client {
     struct slice host;
     uint16_t port;
     bool udp, no_newline;
-    int input;          /* non-blocking: what to send, a line at a time */
-    int64_t timeout_ms; /* for connecting and for the answer over UDP and with no_newline */
+    int input;                /* non-blocking: what to send, a line at a time */
+    int64_t timeout_ms;       /* for connecting and for the answer over UDP and with no_newline */
+    struct trace_sink *trace; /* or NULL */
 };
 
 /* Carries `input` to the server and its bytes to standard output, until either ends. */

@@ -14,6 +14,7 @@ enum { LINE_MAX_BYTES = 64 << 10, PIECE = 2048, GREETING_MS = 300 };
 struct session {
     const struct echo_client *conf;
     struct stream_tcp tcp;
+    struct stream *stream; /* it, or the trace over it */
     struct scope fibers;
     struct waitq heard;     /* something came from the server */
     bool input_over, ended; /* standard input; the server's side */
@@ -76,7 +77,7 @@ static void listener_fiber(void *arg)
     size_t n = 1;
     err_t e = NULL;
     while (!e && n) {
-        e = stream_read(&s->tcp.stream, piece, sizeof piece, &n, TICK_NEVER);
+        e = stream_read(s->stream, piece, sizeof piece, &n, TICK_NEVER);
         if (!e && n)
             e = show(s, slice_of(piece, n));
         if (!e)
@@ -119,12 +120,12 @@ static err_t talk(struct session *s)
         if (line.n == 0)
             break;
         uint64_t before = s->bytes;
-        TRY(stream_write(&s->tcp.stream, s->conf->no_newline ? without_end(line) : line, after(s->conf->timeout_ms)));
+        TRY(stream_write(s->stream, s->conf->no_newline ? without_end(line) : line, after(s->conf->timeout_ms)));
         buf_eat(&s->line, line.n);
         if (s->conf->no_newline)
             TRY(await_answer(s, before));
     }
-    return stream_finish(&s->tcp.stream, after(s->conf->timeout_ms)); /* the listener goes on until the server ends */
+    return stream_finish(s->stream, after(s->conf->timeout_ms)); /* the listener goes on until the server ends */
 }
 
 static void talker_fiber(void *arg)
@@ -142,6 +143,7 @@ static err_t tcp_session(struct session *s)
     int fd;
     TRY(dial(s->conf->host, s->conf->port, &(struct dial_options){0}, &fd, NULL, NULL, after(s->conf->timeout_ms)));
     stream_tcp_init(&s->tcp, fd);
+    s->stream = stream_trace(&s->tcp.stream, s->conf->trace, 'C', TRACE_LINES);
     scope_open(&s->fibers);
     err_t e = scope_spawn(&s->fibers, "listener", listener_fiber, s);
     if (!e)
@@ -149,7 +151,7 @@ static err_t tcp_session(struct session *s)
     if (!e)
         e = scope_join(&s->fibers, TICK_NEVER);
     scope_close(&s->fibers);
-    stream_close(&s->tcp.stream);
+    stream_close(s->stream);
     return e ? e : s->error;
 }
 
@@ -159,12 +161,14 @@ static err_t ask(struct session *s, int fd, struct udp_batch *batch, struct slic
 {
     struct datagram question = {.payload = line, .ttl = -1, .tos = -1}, *d;
     unsigned n;
+    trace_line(s->conf->trace, 'C', "%.*s", SLICE_ARG(line));
     TRY(udp_send(fd, batch, &question, 1, &n, after(s->conf->timeout_ms)));
     err_t e = udp_recv(fd, batch, &d, &n, after(s->conf->timeout_ms));
     if (e == E_TIMEOUT)
         return fault(e, "%.*s: no answer", SLICE_ARG(s->conf->host));
     TRY(e);
     for (unsigned i = 0; i < n; i++) {
+        trace_line(s->conf->trace, 'S', "%.*s", SLICE_ARG(d[i].payload));
         TRY(show(s, d[i].payload));
         TRY(show(s, S("\n")));
     }

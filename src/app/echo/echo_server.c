@@ -15,7 +15,8 @@ enum { PIECE = 2048, DATAGRAMS = 32, DATAGRAM_MAX = 65535, LINGER_MS = 1000 };
 struct conn { /* one TCP client */
     struct echo_server *server;
     struct stream_tcp tcp;
-    char line[4]; /* the start of the current line, for finding `bye` */
+    struct stream *stream; /* it, or the trace over it */
+    char line[4];          /* the start of the current line, for finding `bye` */
     size_t line_length;
 };
 
@@ -56,7 +57,7 @@ static err_t converse(struct conn *c)
 {
     char piece[PIECE];
     size_t n;
-    struct stream *s = &c->tcp.stream;
+    struct stream *s = c->stream;
     TRY(stream_write(s, S("Welcome\n"), after(c->server->idle_ms)));
     for (;;) {
         TRY(stream_read(s, piece, sizeof piece, &n, after(c->server->idle_ms)));
@@ -89,8 +90,8 @@ static void conn_fiber(void *arg)
 {
     struct conn *c = arg;
     if (!converse(c)) /* else the client is gone, or it was silent for too long: either way we are done with it */
-        linger(&c->tcp.stream);
-    stream_close(&c->tcp.stream);
+        linger(c->stream);
+    stream_close(c->stream);
     free(c);
     open_here--;
     stat_add(STAT_CONNECTIONS_OPEN, -1);
@@ -105,6 +106,7 @@ static void welcome(struct echo_server *server, int fd)
         stream_tcp_init(&c->tcp, fd);
         if (!scope_spawn(&here, "echo", conn_fiber, c)) {
             open_here++;
+            c->stream = stream_trace(&c->tcp.stream, server->trace, 'S', TRACE_LINES);
             stat_add(STAT_CONNECTIONS_OPEN, 1);
             return;
         }
@@ -146,22 +148,26 @@ static bool may_answer(const struct datagram *d)
 }
 
 /* Turn what was received into the answers, in place; says how many, and whether one was a bye. */
-static unsigned answers(struct datagram *d, unsigned n, uint16_t own_port, struct rate *rate, bool *bye)
+static unsigned answers(struct point *p, struct datagram *d, unsigned n, uint16_t own_port, struct rate *rate,
+                        bool *bye)
 {
+    struct trace_sink *trace = p->server->trace;
     unsigned out = 0;
     for (unsigned i = 0; i < n; i++) {
         addr_set_port(&d[i].local, own_port);
         if (!may_answer(&d[i]) || !rate_allow(rate, &d[i].peer, now()))
             continue;
         d[i].ttl = d[i].tos = -1;
+        trace_line(trace, 'C', "%.*s", SLICE_ARG(d[i].payload));
         if (is_bye(d[i].payload)) {
             d[i].payload = S("I see u.");
             *bye = true;
         } else {
-            char *p = (char *)(uintptr_t)d[i].payload.p; /* the batch's own buffer */
+            char *text = (char *)(uintptr_t)d[i].payload.p; /* the batch's own buffer */
             for (size_t k = 0; k < d[i].payload.n; k++)
-                p[k] = ascii_upper(p[k]);
+                text[k] = ascii_upper(text[k]);
         }
+        trace_line(trace, 'S', "%.*s", SLICE_ARG(d[i].payload));
         d[out++] = d[i];
     }
     return out;
@@ -183,7 +189,7 @@ static err_t answer_datagrams(struct point *p, struct udp_batch *batch, struct r
             return e;
         if (e)
             continue; /* an ICMP error about an earlier answer is nobody's concern here */
-        n = answers(d, n, addr_port(&own), rate, &bye);
+        n = answers(p, d, n, addr_port(&own), rate, &bye);
         for (unsigned at = 0; at < n; at += sent + 1) { /* one that cannot be sent does not hold up the rest */
             e = udp_send(p->fd, batch, d + at, n - at, &sent, after(1000));
             if (!e || e == E_CANCELED)
