@@ -135,7 +135,7 @@ static void read_attribute(struct cookie_line *c, struct slice part, int64_t now
     } else if (slice_eq_case(name, S("domain"))) {
         c->domain = value.n && value.p[0] == '.' ? slice_from(value, 1) : value;
     } else if (slice_eq_case(name, S("path"))) {
-        c->path = value.n && value.p[0] == '/' ? value : S("");
+        c->path = value.n && value.p[0] == '/' && !slice_has(value, '\t') ? value : S("");
     } else if (slice_eq_case(name, S("secure"))) {
         c->secure = true;
     } else if (slice_eq_case(name, S("httponly"))) {
@@ -155,8 +155,9 @@ bool cookie_parse(struct slice line, int64_t now_s, struct cookie_line *out)
     if (eq != SIZE_MAX)
         c.name = slice_first(pair, eq), c.value = slice_from(pair, eq + 1);
     c.name = slice_trim(c.name), c.value = slice_trim(c.value);
-    /* A nameless cookie whose value looks like a pair would be read as another one when it is sent back. */
-    if (c.name.n == 0 || c.name.n + c.value.n > COOKIE_SIZE_MAX)
+    /* A nameless cookie whose value looks like a pair would be read as another one when it is sent back; a tab would
+       end a field of the jar's file. */
+    if (c.name.n == 0 || slice_has(c.name, '\t') || c.name.n + c.value.n > COOKIE_SIZE_MAX)
         return false;
     for (bool max_age = false; slice_cut(&line, ';', &part);)
         read_attribute(&c, part, now_s, &max_age);
