@@ -34,11 +34,11 @@ struct cache_flight {
     enum flight_state state;
     struct cache_object *object;
     err_t failed;
-    uint16_t fwd_status;         /* of the origin's answer, for Cache-Status */
-    bool done;                   /* the body has ended: `failed` says whether well */
-    bool closed;                 /* too large to keep: no newcomers */
-    unsigned version, readers;   /* version counts every change that a waiter may want to see */
-    uint64_t kept_from;          /* bytes before this were given back */
+    uint16_t fwd_status;       /* of the origin's answer, for Cache-Status */
+    bool done;                 /* the body has ended: `failed` says whether well */
+    bool closed;               /* too large to keep: no newcomers */
+    unsigned version, readers; /* version counts every change that a waiter may want to see */
+    uint64_t kept_from;        /* bytes before this were given back */
     struct list waiters, reading;
     struct flights *home;
     struct cache_key key;
@@ -61,7 +61,7 @@ void flight_unref(struct cache_flight *);
 /* The leader's side. publish takes a reference of the object; all but `grown` end the flight's listing when said. */
 void flight_publish(struct cache_flight *, struct cache_object *, uint16_t fwd_status);
 void flight_release(struct cache_flight *, enum flight_state, err_t why); /* ALONE, FAILED or ORPHAN */
-void flight_grown(struct cache_flight *); /* more bytes, called with the lock held */
+void flight_grown(struct cache_flight *);                                 /* more bytes, called with the lock held */
 void flight_finish(struct cache_flight *, err_t failed);
 void flight_unlist(struct cache_flight *); /* newcomers look into the index again */
 

@@ -5,8 +5,8 @@
 
 const char *verdict_fwd_text(enum verdict_fwd fwd)
 {
-    static const char *const text[] = {"hit",     "bypass", "method", "uri-miss", "vary-miss",
-                                       "request", "stale",  "partial"};
+    static const char *const text[] = {"hit",       "bypass",  "method", "uri-miss",
+                                       "vary-miss", "request", "stale",  "partial"};
     return text[fwd];
 }
 

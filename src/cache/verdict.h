@@ -6,23 +6,23 @@
 
 #include "base/arena.h"
 
-enum verdict_fwd { /* why the request went forward, section 2.2 */
-    VERDICT_HIT,   /* it did not */
-    VERDICT_BYPASS,
-    VERDICT_METHOD,
-    VERDICT_URI_MISS,
-    VERDICT_VARY_MISS,
-    VERDICT_REQUEST,
-    VERDICT_STALE,
-    VERDICT_PARTIAL,
+enum verdict_fwd {              /* why the request went forward, section 2.2 */
+                   VERDICT_HIT, /* it did not */
+                   VERDICT_BYPASS,
+                   VERDICT_METHOD,
+                   VERDICT_URI_MISS,
+                   VERDICT_VARY_MISS,
+                   VERDICT_REQUEST,
+                   VERDICT_STALE,
+                   VERDICT_PARTIAL,
 };
 struct verdict {
     enum verdict_fwd fwd;
-    uint16_t fwd_status;       /* 0: as in the response */
+    uint16_t fwd_status; /* 0: as in the response */
     bool has_ttl, stored;
-    int collapsed;             /* 0 no, 1 yes, -1 tried in vain */
+    int collapsed; /* 0 no, 1 yes, -1 tried in vain */
     int64_t ttl;
-    const char *detail;        /* a token, or NULL */
+    const char *detail; /* a token, or NULL */
 };
 
 enum { VERDICT_ROOM = 160 };

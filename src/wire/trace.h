@@ -33,7 +33,8 @@ struct stream *stream_trace(struct stream *below, struct trace_sink *, char we, 
 void trace_secret(struct stream *, bool on); /* looks for the trace in the chain; without one does nothing */
 
 /* For what comes between a trace and the bytes while the dialogue goes on (STARTTLS): take the trace off the top of a
-   stream, and lower it onto another. Without a trace on top `*t` is NULL and `s` comes back; lowering onto NULL frees. */
+   stream, and lower it onto another. Without a trace on top `*t` is NULL and `s` comes back; lowering onto NULL frees.
+ */
 struct trace;
 struct stream *trace_lift(struct stream *s, struct trace **t);
 struct stream *trace_lower(struct trace *t, struct stream *below);

@@ -35,9 +35,10 @@ static void offers(void **state)
     struct smtp_reply r;
     struct smtp_caps c;
     size_t took;
-    assert_ok(smtp_reply_parse(S("250-PIPELINING is my name\r\n250-size 1000\r\n250-AUTH=LOGIN\r\n250-AUTH PLAIN scram-sha-1\r\n"
-                                 "250-chunking\r\n250-8BITMIMEX\r\n250 STARTTLS\r\n"),
-                               &r, &took));
+    assert_ok(smtp_reply_parse(
+        S("250-PIPELINING is my name\r\n250-size 1000\r\n250-AUTH=LOGIN\r\n250-AUTH PLAIN scram-sha-1\r\n"
+          "250-chunking\r\n250-8BITMIMEX\r\n250 STARTTLS\r\n"),
+        &r, &took));
     smtp_caps_parse(&r, &c);
     assert_true(c.esmtp && c.chunking && c.starttls && c.size && c.auth);
     assert_false(c.pipelining || c.eightbit || c.dsn);

@@ -44,13 +44,33 @@ static void what_is_wrong(void **state)
     static const struct {
         const char *line;
         int code;
-    } bad[] = {{"", 500}, {"FOO", 500}, {"EHLO", 501}, {"EHLO a b", 501}, {"MAIL a@b", 501}, {"MAIL FROM:a@b", 501},
-               {"MAIL FROM:<a@b", 501}, {"MAIL FROM:<a@b>x", 501}, {"MAIL FROM:<a b@c>", 553}, {"RCPT TO:<>", 553},
-               {"MAIL FROM:<a@b> FOO", 555}, {"MAIL FROM:<a@b> SIZE=x", 501}, {"MAIL FROM:<a@b> SIZE=99999999999999999999999", 501},
-               {"MAIL FROM:<a@b> BODY=BINARYMIME", 501}, {"MAIL FROM:<a@b> SMTPUTF8=1", 501}, {"MAIL FROM:<a@b> ENVID=a+", 501},
-               {"RCPT TO:<a@b> NOTIFY=NEVER,DELAY", 501}, {"RCPT TO:<a@b> NOTIFY=", 501}, {"RCPT TO:<a@b> SIZE=1", 555},
-               {"RCPT TO:<a@b> ORCPT=a", 501}, {"BDAT", 501}, {"BDAT x", 501}, {"BDAT 1 FIRST", 501}, {"DATA now", 501},
-               {"AUTH", 501}, {"NOOP \x01", 500}, {"NOOP \xff", 500}};
+    } bad[] = {{"", 500},
+               {"FOO", 500},
+               {"EHLO", 501},
+               {"EHLO a b", 501},
+               {"MAIL a@b", 501},
+               {"MAIL FROM:a@b", 501},
+               {"MAIL FROM:<a@b", 501},
+               {"MAIL FROM:<a@b>x", 501},
+               {"MAIL FROM:<a b@c>", 553},
+               {"RCPT TO:<>", 553},
+               {"MAIL FROM:<a@b> FOO", 555},
+               {"MAIL FROM:<a@b> SIZE=x", 501},
+               {"MAIL FROM:<a@b> SIZE=99999999999999999999999", 501},
+               {"MAIL FROM:<a@b> BODY=BINARYMIME", 501},
+               {"MAIL FROM:<a@b> SMTPUTF8=1", 501},
+               {"MAIL FROM:<a@b> ENVID=a+", 501},
+               {"RCPT TO:<a@b> NOTIFY=NEVER,DELAY", 501},
+               {"RCPT TO:<a@b> NOTIFY=", 501},
+               {"RCPT TO:<a@b> SIZE=1", 555},
+               {"RCPT TO:<a@b> ORCPT=a", 501},
+               {"BDAT", 501},
+               {"BDAT x", 501},
+               {"BDAT 1 FIRST", 501},
+               {"DATA now", 501},
+               {"AUTH", 501},
+               {"NOOP \x01", 500},
+               {"NOOP \xff", 500}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(refused(bad[i].line), bad[i].code);
 }
@@ -70,14 +90,15 @@ static void faults(void **state)
     assert_slice(f.text, "a");
     assert_int_equal(f.at, 3);
     assert_ok(smtp_fault_parse("starttls:inject", &f));
-    static const char *const bad[] = {"", "rcpt", "rcpt:", "foo:550", "rcpt:650", "rcpt:55", "rcpt:550x", "mail:inject", "mail@x:close",
-                                      "rcpt:550 a\nb"};
+    static const char *const bad[] = {"",        "rcpt",      "rcpt:",       "foo:550",      "rcpt:650",
+                                      "rcpt:55", "rcpt:550x", "mail:inject", "mail@x:close", "rcpt:550 a\nb"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_err(smtp_fault_parse(bad[i], &f), E_USAGE);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(envelopes), cmocka_unit_test(what_is_wrong), cmocka_unit_test(faults)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(envelopes), cmocka_unit_test(what_is_wrong),
+                                       cmocka_unit_test(faults)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
