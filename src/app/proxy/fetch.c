@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/stat.h"
+#include "http/uri.h"
 
 enum {
     UPLOAD_MINUTES = 60 * 24, /* a body that keeps coming is not cut short; its transport has time limits of its own */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "app/proxy/fetch.h"
-#include "base/log.h"
 #include "base/stat.h"
 #include "http/uri.h"
 
