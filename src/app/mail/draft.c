@@ -36,6 +36,17 @@ static err_t add_list(struct mail_draft *d, const struct mail_list *list, const 
     return check_mailboxes(out, field);
 }
 
+/* Bits that no other message has; they need not be hard to guess, so one seed a thread is enough. */
+static uint64_t unique(void)
+{
+    static _Thread_local struct prng prng;
+    static _Thread_local bool seeded;
+    if (!seeded)
+        prng_seed(&prng, random_u64());
+    seeded = true;
+    return prng_u64(&prng);
+}
+
 struct seen {
     struct table_link link;
     struct slice address;
@@ -54,6 +65,8 @@ static err_t drop_doubles(struct mail_draft *d)
 {
     struct table t;
     size_t kept = 0;
+    if (d->rcpts.n < 2)
+        return NULL;
     TRY(table_init(&t, d->rcpts.n));
     err_t e = NULL;
     for (size_t i = 0; i < d->rcpts.n && !e; i++) {
@@ -120,7 +133,7 @@ err_t mail_message_id(struct mail_draft *d, const char *given, struct slice *out
     struct slice domain = smtp_domain(&d->sender), ascii = S("localhost");
     if (d->sender.address.n > d->sender.local_len + 1 && domain.p[0] != '[')
         TRY(smtp_idn_domain(&d->arena, domain, &ascii));
-    *out = arena_format(&d->arena, "%" PRIx64 ".%016" PRIx64 "@%.*s", (uint64_t)(clock_wall() / TICK_MS), random_u64(),
+    *out = arena_format(&d->arena, "%" PRIx64 ".%016" PRIx64 "@%.*s", (uint64_t)(clock_wall() / TICK_MS), unique(),
                         SLICE_ARG(ascii));
     return out->p ? NULL : E_NO_MEMORY;
 }
@@ -151,7 +164,7 @@ static err_t set_boundary(const struct mail_options *o, struct mail_draft *d)
     if (s.n > 60)
         return fault(E_USAGE, "--boundary: longer than 60");
     /* "=_" cannot stand in quoted-printable or base64 (RFC 2045 section 6.7). */
-    d->letter.boundary = s.n ? s : arena_format(&d->arena, "=_%016" PRIx64, random_u64());
+    d->letter.boundary = s.n ? s : arena_format(&d->arena, "=_%016" PRIx64, unique());
     return d->letter.boundary.p ? NULL : E_NO_MEMORY;
 }
 
