@@ -33,8 +33,19 @@ struct reading {
     FILE *file;
     int line;
     bool midline; /* the last piece read did not end its line */
+    const char *account;
+    bool account_found;
     err_t err;
 };
+
+/* The NAME of "[mail account NAME]" for a role of mail, else NULL. */
+static const char *account_of(const struct opt_role *role, const char *section)
+{
+    static const char middle[] = " account ";
+    size_t n = strlen(role->tool);
+    bool account = strncmp(section, role->tool, n) == 0 && strncmp(section + n, middle, sizeof middle - 1) == 0;
+    return account && opt_row(role, "account") ? section + n + sizeof middle - 1 : NULL;
+}
 
 /* "[ping]" concerns each role of ping, "[ping listen]" one. */
 static bool section_is(const struct opt_role *role, const char *section)
@@ -42,6 +53,8 @@ static bool section_is(const struct opt_role *role, const char *section)
     size_t n = strlen(role->tool);
     if (strncmp(section, role->tool, n) != 0)
         return false;
+    if (account_of(role, section))
+        return true;
     return section[n] == 0 || (section[n] == ' ' && role->role && strcmp(section + n + 1, role->role) == 0);
 }
 
@@ -111,7 +124,10 @@ static int on_key(void *user, const char *section, const char *key, const char *
         return 0;
     }
     const struct opt *row = section_is(r->role, section) ? key_row(r->role, key) : NULL;
-    if (!row)
+    const char *account = account_of(r->role, section);
+    bool chosen = account && r->account && strcmp(account, r->account) == 0;
+    r->account_found |= chosen;
+    if (!row || (account && !chosen))
         return 1;
     struct conf_key *v = realloc(r->keys->v, (r->keys->n + 1) * sizeof *v);
     char *text = keep(value);
@@ -150,13 +166,13 @@ static bool default_path(char *out, size_t cap)
     return access(out, F_OK) == 0;
 }
 
-err_t conf_read(const struct opt_role *role, const char *path, struct conf_keys *keys)
+err_t conf_read(const struct opt_role *role, const char *path, const char *account, struct conf_keys *keys)
 {
     if (path)
         snprintf(keys->path, sizeof keys->path, "%s", path);
     else if (!default_path(keys->path, sizeof keys->path))
-        return NULL;
-    struct reading r = {.role = role, .keys = keys, .file = fopen(keys->path, "re")};
+        return account ? fault(E_CONFIG, "--account %s: there is no l7.conf", account) : NULL;
+    struct reading r = {.role = role, .keys = keys, .account = account, .file = fopen(keys->path, "re")};
     if (!r.file)
         return fault(E_CONFIG, "%s: %s", keys->path, err_errno(errno)->text);
     ini_use_stack = false; /* lines of any length up to ini_max_line, on the heap */
@@ -171,6 +187,8 @@ err_t conf_read(const struct opt_role *role, const char *path, struct conf_keys 
         return E_NO_MEMORY;
     if (bad)
         return fault(E_CONFIG, "%s:%d: neither '[section]' nor 'key = value'", keys->path, bad);
+    if (account && !r.account_found)
+        return fault(E_CONFIG, "%s: there is no [%s account %s]", keys->path, role->tool, account);
     return NULL;
 }
 

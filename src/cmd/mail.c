@@ -65,6 +65,7 @@ static err_t set_auth(void *conf, const char *value)
 
 const struct opt mail_server_opts[] = {
     {.name = "the server", .type = OPT_HEADING, .help = "The server"},
+    TEXT("account", account, "NAME", "the server of [mail account NAME] in l7.conf"),
     TEXT("server", server, "HOST[:PORT]", "submission server; port 587, 465 with --tls"),
     CALL("starttls", set_starttls, NULL, "TLS by STARTTLS or not at all"),
     CALL("tls", set_tls, NULL, "TLS from the first byte"),

@@ -264,7 +264,7 @@ struct scan {
     size_t used;
     char **argv;
     int argc, at, kept;
-    const char *config;
+    const char *config, *account;
 };
 
 static void use_add(struct scan *s, const struct opt *row, const char *value, bool off)
@@ -273,6 +273,8 @@ static void use_add(struct scan *s, const struct opt *row, const char *value, bo
         s->config = value;
     else if (row->parse == nothing && wish == OPT_RUN)
         wish = row->letter == 'h' ? OPT_WANT_HELP : OPT_WANT_VERSION;
+    if (strcmp(row->name, "account") == 0)
+        s->account = value;
     s->uses[s->used++] = (struct use){row, value, off};
 }
 
@@ -372,7 +374,7 @@ static err_t from_file(const struct opt_role *role, struct scan *s, void *conf)
 {
     struct conf_keys keys = {0};
     bool begun[OPT_ROWS_MAX] = {false};
-    err_t e = conf_read(role, s->config, &keys);
+    err_t e = conf_read(role, s->config, s->account, &keys);
     for (size_t k = 0; !e && k < keys.n; k++) {
         size_t i = 0;
         while (s->rows[i] != keys.v[k].row)

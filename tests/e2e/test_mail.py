@@ -495,6 +495,32 @@ class Queue(Case):
         self.assertEqual(self.entries(), [])
 
 
+class Accounts(Case):
+    def test_named(self):
+        work, home = self.sink(), self.sink()
+        conf = self.file('l7.conf', f"""[mail]
+from = ann@example.org
+server = 127.0.0.1:{home.port}
+[mail account work]
+server = 127.0.0.1:{work.port}
+from = ann@work.example
+[mail account broken]
+timeout = soon
+""")
+        def send(*args):
+            return self.run_l7(['mail', 'send', '--config', conf, '-t', 'bob@example.org', '--text', 'x', *args])
+        self.assertEqual(send()[0], 0)
+        self.assertEqual(json.loads(home.wait_for_line('peer', 'stdout').string)['from'], 'ann@example.org')
+        self.assertEqual(send('--account', 'work')[0], 0)
+        self.assertEqual(json.loads(work.wait_for_line('peer', 'stdout').string)['from'], 'ann@work.example')
+        self.assertEqual(send('--account', 'work', '-f', 'me@x.example')[0], 0)
+        self.assertEqual(json.loads(work.wait_for_line('peer', 'stdout', count=2).string)['from'], 'me@x.example')
+        code, _, err = send('--account', 'nobody')
+        self.assertEqual(code, 78)
+        self.assertIn('[mail account nobody]', err)
+        self.assertEqual(send('--account', 'broken')[0], 78)
+
+
 class Sendmail(Case):
     def sendmail(self, *args, input='', check=0, argv0=False):
         conf = self.file('l7.conf', f'[mail]\nserver = 127.0.0.1:{self.server.port}\n')
