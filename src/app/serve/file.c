@@ -139,12 +139,18 @@ static bool same(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Not by its ctime: being replaced by a rename changes that of the old file, which stays whole. */
+/* Not by its ctime: being replaced by a rename changes that of the old file, which stays whole. Once a turn is enough:
+   what is sent without waiting is sent in one go. */
 bool file_changed(struct file *f)
 {
     struct stat st;
-    return f->fd >= 0 && (fstat(f->fd, &st) < 0 || st.st_size != f->st.st_size ||
-                          st.st_mtim.tv_sec != f->st.st_mtim.tv_sec || st.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec);
+    if (f->fd < 0 || f->looked == now())
+        return false;
+    if (fstat(f->fd, &st) < 0 || st.st_size != f->st.st_size || st.st_mtim.tv_sec != f->st.st_mtim.tv_sec ||
+        st.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)
+        return true;
+    f->looked = now();
+    return false;
 }
 
 /* ---- Loading ---- */
@@ -320,13 +326,13 @@ struct file *file_cached(struct files *s, struct slice key)
         struct file *f = LIST_ENTRY(l, struct file, link);
         if (!slice_eq(f->key, key))
             continue;
-        if (now() - f->checked >= FILE_FRESH) {
-            if (!unchanged(s, f)) {
-                forget(s, f);
-                return NULL;
-            }
-            f->checked = now();
+        bool due = now() - f->checked >= FILE_FRESH;
+        if (file_changed(f) || (due && !unchanged(s, f))) {
+            forget(s, f);
+            return NULL;
         }
+        if (due)
+            f->checked = now();
         list_remove(&f->used);
         list_add_last(&s->used, &f->used);
         f->refs++;

@@ -37,7 +37,8 @@ struct file {
     char *body;
     uint64_t size;
     struct stat st;
-    tick checked; /* the file system was asked then */
+    tick checked; /* the name was looked up then */
+    tick looked;  /* the open file was looked at then */
     struct http_field fields[FILE_FIELDS];
     struct http_response whole; /* the 200 */
     struct cond_resource cond;
