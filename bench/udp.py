@@ -156,7 +156,7 @@ def one_error(name, n, hz):
         tap.p.send_signal(signal.SIGTERM)
         raw = tap.p.communicate()[0]
     truth, pairs = tapped(raw, key, PORT if protocol == 17 else None)
-    return median - truth, truth, used / n * 1e6, pairs
+    return median - truth, truth, used / pairs * 1e6, pairs  # a probe that was sent: irtt skips some
 
 
 def row(values, digits=2):
