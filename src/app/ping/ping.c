@@ -18,7 +18,7 @@
 #include "rt/loop.h"
 
 enum { BATCH = 8 };
-static const tick FLOOD_GAP = 10 * TICK_MS, LIVE_EVERY = 200 * TICK_MS;
+static const tick FLOOD_GAP = 10 * TICK_MS, LAZY_MOST = 10 * TICK_MS, LIVE_EVERY = 200 * TICK_MS;
 
 /* ---- Opening ---- */
 
@@ -38,6 +38,7 @@ static err_t host_dial(struct ping_host *h)
     TRY(probes_init(&h->probes));
     TRY(udp_dial(&h->addr, &h->fd));
     TRY(udp_setup(h->fd, want | (c->no_fragment ? UDP_NO_FRAGMENT : 0), &granted));
+    h->lazy = granted & UDP_RX_STAMP && c->interval <= LAZY_MOST && !c->flood;
     TRY(set_number(h->fd, &h->addr, IP_TTL, IPV6_UNICAST_HOPS, c->ttl));
     return set_number(h->fd, &h->addr, IP_TOS, IPV6_TCLASS, c->tos);
 }
@@ -265,7 +266,7 @@ static err_t drain(struct ping_host *h)
     for (;;) {
         struct datagram *d;
         unsigned got = 0;
-        err_t e = udp_recv(h->fd, h->batch, &d, &got, now());
+        err_t e = udp_recv(h->fd, h->batch, &d, &got, -1); /* never waits, so the poller need not watch it yet */
         if (e)
             on_events(h);
         if (e == E_TIMEOUT)
@@ -286,6 +287,15 @@ static tick least(tick a, tick b)
     return a < b ? a : b;
 }
 
+/* Until something comes or there is something to do. At short intervals replies may lie until the next probe goes out:
+   the kernel has stamped them, and one wake-up a probe instead of two is half of what a probe costs. */
+static err_t wait_turn(struct ping_host *h, tick wake)
+{
+    if (all_sent(h))
+        return io_wait(h->fd, IO_READ, wake);
+    return h->lazy ? fiber_sleep(least(wake, h->next_send)) : io_wait(h->fd, IO_READ, least(wake, h->next_send));
+}
+
 static err_t host_turns(struct ping_host *h)
 {
     const struct ping_conf *c = h->conf;
@@ -302,7 +312,7 @@ static err_t host_turns(struct ping_host *h)
         tick due = probes_due(&h->probes), wake = least(due, deadline);
         if (h->fate || (all_sent(h) && due == TICK_NEVER) || clock_now() >= deadline)
             return NULL;
-        err_t e = io_wait(h->fd, IO_READ, all_sent(h) ? wake : least(wake, h->next_send));
+        err_t e = wait_turn(h, wake);
         if (e && e != E_TIMEOUT)
             return e;
         if (!e)

@@ -54,6 +54,7 @@ struct ping_host {
     uint64_t forged;     /* replies whose HMAC was wrong */
     uint64_t missed;     /* sending times that passed before we could send */
     uint16_t ssid;
+    bool lazy; /* replies are read when the next probe is sent */
     tick start, end, next_send, last_answer;
     err_t fate;                /* why it ended early; NULL */
     struct ping_point *points; /* a ring of the last PING_POINTS, when a plot was asked for */
