@@ -1,16 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/body.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
-enum { BODY_MAGIC = 0x626f6479 };
+/* The system allows some 65,000 mappings; fiber stacks need two each. */
+enum { BODY_MAGIC = 0x626f6479, FILED_MAX = 8192 };
+
+/* The memory file is sparse and has no end to speak of: each block gets the next place, and gives its pages back when
+   it goes. A place is never used twice, so what the kernel is still sending cannot change. */
+static struct {
+    pthread_once_t once;
+    int fd;
+    _Atomic uint64_t next;
+    atomic_int blocks;
+} file = {.once = PTHREAD_ONCE_INIT, .fd = -1};
+
+static void file_open(void)
+{
+    int fd = memfd_create("l7-cache", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, INT64_C(1) << 46)) {
+        close(fd);
+        fd = -1;
+    }
+    file.fd = fd;
+}
+
+static bool file_place(struct cache_block *k)
+{
+    pthread_once(&file.once, file_open);
+    if (file.fd < 0 || atomic_load(&file.blocks) >= FILED_MAX)
+        return false;
+    k->file_at = atomic_fetch_add(&file.next, (k->cap + 4095) / 4096 * 4096);
+    void *p = mmap(NULL, k->cap, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, (off_t)k->file_at);
+    if (p == MAP_FAILED)
+        return false;
+    atomic_fetch_add(&file.blocks, 1);
+    k->data = p;
+    k->filed = true;
+    return true;
+}
+
+static void file_leave(struct cache_block *k)
+{
+    munmap(k->data, k->cap);
+    /* Should that fail, the pages stay until the process ends: memory, not correctness. */
+    if (fallocate(file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)k->file_at, (off_t)k->cap))
+        k->file_at = 0;
+    atomic_fetch_sub(&file.blocks, 1);
+}
 
 static void block_unref(struct cache_block *b)
 {
-    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
+    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
+        if (b->filed)
+            file_leave(b);
         free(b);
+    }
 }
 
 struct cache_body *cache_body_new(uint64_t length)
@@ -67,12 +118,20 @@ static err_t extent_room(struct cache_body *b)
 
 static struct cache_block *block_new(size_t cap)
 {
-    struct cache_block *k = malloc(sizeof *k + cap);
-    if (k) {
-        atomic_init(&k->refs, 1);
-        k->n = 0;
-        k->cap = cap;
+    struct cache_block place = {.cap = cap};
+    bool filed = cap >= CACHE_BLOCK_FILED && file_place(&place);
+    struct cache_block *k = malloc(sizeof *k + (filed ? 0 : cap));
+    if (!k) {
+        if (filed)
+            file_leave(&place);
+        return NULL;
     }
+    atomic_init(&k->refs, 1);
+    k->n = 0;
+    k->cap = cap;
+    k->filed = filed;
+    k->file_at = place.file_at;
+    k->data = filed ? place.data : k->room;
     return k;
 }
 
@@ -122,11 +181,12 @@ void cache_body_trim(struct cache_body *b)
         b->memory -= sizeof *last->block + last->block->cap;
         block_unref(last->block);
         b->count--;
-    } else if (spare > last->block->cap / 8 && atomic_load(&last->block->refs) == 1) {
+    } else if (!last->block->filed && spare > last->block->cap / 8 && atomic_load(&last->block->refs) == 1) {
         struct cache_block *k = realloc(last->block, sizeof *k + last->block->n);
         if (k) {
             b->memory -= spare;
             k->cap = k->n;
+            k->data = k->room;
             last->block = k;
         }
     }
@@ -193,6 +253,16 @@ struct slice cache_body_at(const struct cache_body *b, uint64_t at)
     if (!e)
         return SLICE_NONE;
     return slice_of(e->block->data + e->offset + (at - e->at), (size_t)(e->n - (at - e->at)));
+}
+
+int cache_body_file(const struct cache_body *b, uint64_t at, uint64_t *file_at, uint64_t *n)
+{
+    const struct cache_extent *e = find(b, at);
+    if (!e || !e->block->filed)
+        return -1;
+    *file_at = e->block->file_at + e->offset + (at - e->at);
+    *n = e->n - (at - e->at);
+    return file.fd;
 }
 
 bool cache_body_has(const struct cache_body *b, uint64_t from, uint64_t n)

@@ -11,7 +11,7 @@
 #include "http/date.h"
 #include "http/range.h"
 
-enum { EXTRA_ROOM = 32 + VERDICT_ROOM };
+enum { EXTRA_ROOM = 32 + VERDICT_ROOM, SEND_FILE_MIN = 32 << 10 };
 
 /* ---- What the client asks of it (RFC 9110 sections 13 and 14, as RFC 9111 section 4.3.2 applies them) ---- */
 
@@ -80,14 +80,24 @@ static struct slice decimal(char *end, uint64_t v)
     return slice_of(at, (size_t)(end - at));
 }
 
+static err_t add_to_copy(struct job *j, struct http_fields *f, struct slice age, struct slice status)
+{
+    struct http_field *v = ARENA_ARRAY(j->arena, struct http_field, (size_t)f->n + 2);
+    if (!v)
+        return E_NO_MEMORY;
+    memcpy(v, f->v, f->n * sizeof *v);
+    f->v = v;
+    f->cap = (uint16_t)(f->n + 2);
+    return fields_push(f, S("Age"), age) && fields_push(f, S("Cache-Status"), status) ? NULL : E_NO_MEMORY;
+}
+
 /* The whole head of a hit as lines and as fields, in the arena. */
 static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age, struct http_response *r)
 {
     char digits[24];
     struct slice age_text = decimal(digits + sizeof digits, (uint64_t)age);
     char *lines = arena_new(j->arena, o->head.n + EXTRA_ROOM, 1);
-    struct http_field *v = ARENA_ARRAY(j->arena, struct http_field, (size_t)o->fields.n + 2);
-    if (!lines || !v)
+    if (!lines)
         return E_NO_MEMORY;
     char *at = put(put(lines, o->head), S("Age: "));
     struct slice age_field = slice_of(at, age_text.n);
@@ -95,12 +105,10 @@ static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age
     struct slice status_field = slice_of(at, verdict_format(&j->verdict, at));
     at = put(at + status_field.n, S("\r\n"));
     j->ex->note = status_field;
-    memcpy(v, o->fields.v, o->fields.n * sizeof *v);
     r->status = o->info.status;
-    r->fields = (struct http_fields){.v = v, .n = o->fields.n, .cap = (uint16_t)(o->fields.n + 2)};
-    memcpy(r->fields.has, o->fields.has, sizeof r->fields.has);
-    if (!fields_push(&r->fields, S("Age"), age_field) || !fields_push(&r->fields, S("Cache-Status"), status_field))
-        return E_NO_MEMORY;
+    r->fields = o->fields; /* HTTP/1 only asks which ones there are, and sends the lines */
+    if (j->in->version >= 20)
+        TRY(add_to_copy(j, &r->fields, age_field, status_field));
     r->lines = slice_of(lines, (size_t)(at - lines));
     return NULL;
 }
@@ -136,14 +144,33 @@ static bool not_length(uint8_t id)
 
 /* ---- Answers ---- */
 
+/* A large piece of a plain connection's answer, without a copy; TLS reads the bytes anyway. */
+static err_t send_file(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, uint64_t *sent, tick until)
+{
+    uint64_t file_at, held;
+    *sent = 0;
+    int fd = j->ex->secure || n < SEND_FILE_MIN ? -1 : cache_body_file(o->body, from, &file_at, &held);
+    if (fd < 0)
+        return NULL;
+    held = held < n ? held : n;
+    TRY(reply_file(j->ex, fd, file_at, held, until));
+    *sent = held;
+    return NULL;
+}
+
 static err_t send_bytes(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, tick until)
 {
     while (n) {
-        struct slice s = cache_body_at(o->body, from);
-        CHECK(s.n);
-        s = slice_first(s, n < SIZE_MAX ? (size_t)n : SIZE_MAX);
-        TRY(reply_body(j->ex, s, until));
-        from += s.n, n -= s.n;
+        uint64_t sent;
+        TRY(send_file(j, o, from, n, &sent, until));
+        if (!sent) {
+            struct slice s = cache_body_at(o->body, from);
+            CHECK(s.n);
+            s = slice_first(s, n < SIZE_MAX ? (size_t)n : SIZE_MAX);
+            TRY(reply_body(j->ex, s, until));
+            sent = s.n;
+        }
+        from += sent, n -= sent;
     }
     return reply_end(j->ex, until);
 }
