@@ -1,65 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/body.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/check.h"
 
-/* The system allows some 65,000 mappings; fiber stacks need two each. */
-enum { BODY_MAGIC = 0x626f6479, FILED_MAX = 8192 };
+/* Of the descriptors that the process may have, an eighth may be blocks; and not more mappings than are spared by the
+   fibers' stacks out of the system's 65,000. */
+enum { BODY_MAGIC = 0x626f6479, FILED_SHARE = 8, FILED_MAX = 8192 };
 
-/* The memory file is sparse and has no end to speak of: each block gets the next place, and gives its pages back when
-   it goes. A place is never used twice, so what the kernel is still sending cannot change. */
-static struct {
-    pthread_once_t once;
-    int fd;
-    _Atomic uint64_t next;
-    atomic_int blocks;
-} file = {.once = PTHREAD_ONCE_INIT, .fd = -1};
+static pthread_once_t filed_once = PTHREAD_ONCE_INIT;
+static int filed_max;
+static atomic_int filed;
 
-static void file_open(void)
+static void filed_measure(void)
 {
+    struct rlimit r;
+    rlim_t share = getrlimit(RLIMIT_NOFILE, &r) ? 0 : r.rlim_cur / FILED_SHARE;
+    filed_max = share < FILED_MAX ? (int)share : FILED_MAX;
+}
+
+/* A file of `cap` bytes mapped at `*data`: its descriptor, or -1. */
+static int file_new(size_t cap, char **data)
+{
+    pthread_once(&filed_once, filed_measure);
+    if (atomic_load(&filed) >= filed_max)
+        return -1;
     int fd = memfd_create("l7-cache", MFD_CLOEXEC);
-    if (fd >= 0 && ftruncate(fd, INT64_C(1) << 46)) {
+    if (fd < 0)
+        return -1;
+    void *p = ftruncate(fd, (off_t)cap) ? MAP_FAILED : mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
         close(fd);
-        fd = -1;
+        return -1;
     }
-    file.fd = fd;
+    atomic_fetch_add(&filed, 1);
+    *data = p;
+    return fd;
 }
 
-static bool file_place(struct cache_block *k)
+static void file_free(int fd, char *data, size_t cap)
 {
-    pthread_once(&file.once, file_open);
-    if (file.fd < 0 || atomic_load(&file.blocks) >= FILED_MAX)
-        return false;
-    k->file_at = atomic_fetch_add(&file.next, (k->cap + 4095) / 4096 * 4096);
-    void *p = mmap(NULL, k->cap, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, (off_t)k->file_at);
-    if (p == MAP_FAILED)
-        return false;
-    atomic_fetch_add(&file.blocks, 1);
-    k->data = p;
-    k->filed = true;
-    return true;
-}
-
-static void file_leave(struct cache_block *k)
-{
-    munmap(k->data, k->cap);
-    /* Should that fail, the pages stay until the process ends: memory, not correctness. */
-    if (fallocate(file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)k->file_at, (off_t)k->cap))
-        k->file_at = 0;
-    atomic_fetch_sub(&file.blocks, 1);
+    munmap(data, cap);
+    close(fd);
+    atomic_fetch_sub(&filed, 1);
 }
 
 static void block_unref(struct cache_block *b)
 {
     if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
-        if (b->filed)
-            file_leave(b);
+        if (b->fd >= 0)
+            file_free(b->fd, b->data, b->cap);
         free(b);
     }
 }
@@ -118,20 +113,19 @@ static err_t extent_room(struct cache_body *b)
 
 static struct cache_block *block_new(size_t cap)
 {
-    struct cache_block place = {.cap = cap};
-    bool filed = cap >= CACHE_BLOCK_FILED && file_place(&place);
-    struct cache_block *k = malloc(sizeof *k + (filed ? 0 : cap));
+    char *data = NULL;
+    int fd = cap >= CACHE_BLOCK_FILED ? file_new(cap, &data) : -1;
+    struct cache_block *k = malloc(sizeof *k + (fd < 0 ? cap : 0));
     if (!k) {
-        if (filed)
-            file_leave(&place);
+        if (fd >= 0)
+            file_free(fd, data, cap);
         return NULL;
     }
     atomic_init(&k->refs, 1);
     k->n = 0;
     k->cap = cap;
-    k->filed = filed;
-    k->file_at = place.file_at;
-    k->data = filed ? place.data : k->room;
+    k->fd = fd;
+    k->data = fd < 0 ? k->room : data;
     return k;
 }
 
@@ -181,7 +175,7 @@ void cache_body_trim(struct cache_body *b)
         b->memory -= sizeof *last->block + last->block->cap;
         block_unref(last->block);
         b->count--;
-    } else if (!last->block->filed && spare > last->block->cap / 8 && atomic_load(&last->block->refs) == 1) {
+    } else if (last->block->fd < 0 && spare > last->block->cap / 8 && atomic_load(&last->block->refs) == 1) {
         struct cache_block *k = realloc(last->block, sizeof *k + last->block->n);
         if (k) {
             b->memory -= spare;
@@ -258,11 +252,11 @@ struct slice cache_body_at(const struct cache_body *b, uint64_t at)
 int cache_body_file(const struct cache_body *b, uint64_t at, uint64_t *file_at, uint64_t *n)
 {
     const struct cache_extent *e = find(b, at);
-    if (!e || !e->block->filed)
+    if (!e || e->block->fd < 0)
         return -1;
-    *file_at = e->block->file_at + e->offset + (at - e->at);
+    *file_at = e->offset + (at - e->at);
     *n = e->n - (at - e->at);
-    return file.fd;
+    return e->block->fd;
 }
 
 bool cache_body_has(const struct cache_body *b, uint64_t from, uint64_t n)

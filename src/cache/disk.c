@@ -17,7 +17,7 @@
 /* Names must be the same after a restart, so their hash has a fixed seed; a collision only displaces a file, because
    the key inside is compared. */
 #define NAME_SEED UINT64_C(0x6b65792d6e616d65)
-enum { PATH_ROOM = 64, VICTIMS_MAX = 256, PAGE = 4096, VARIANTS_MAX = 16, WRITING_MAX = 256, SHARE = 4 };
+enum { PATH_ROOM = 64, TRIM_STEP = 8, PAGE = 4096, VARIANTS_MAX = 16, WRITING_MAX = 256, SHARE = 4 };
 
 struct entry {
     struct table_link link; /* hash: of the key's name */
@@ -33,6 +33,7 @@ struct cache_disk {
     struct list queue; /* first = oldest */
     uint64_t bytes, limit, objects, tickets;
     int dir, writing;
+    bool loaded; /* nothing is written before the index knows what is there: the limit would not hold */
 };
 
 static void entry_path(uint64_t key_name, uint64_t vary_name, char out[PATH_ROOM])
@@ -171,30 +172,21 @@ static void load_folder(struct cache_disk *d, const char *name, bool remove_all)
     closedir(dir);
 }
 
-/* Victims until `more` fits, out of the index; their paths for whoever unlinks them. */
-static int make_room(struct cache_disk *d, uint64_t more, char (*paths)[PATH_ROOM], int max)
+/* Victims go until the limit holds, a few at a time. They are unlinked under the lock, so that what the index counts is
+   never less than what the disk holds. */
+static void trim(struct cache_disk *d)
 {
-    int n = 0;
-    struct entry *x;
-    while (n < max && d->bytes + more > d->limit && (x = victim(d))) {
-        entry_path(x->key_name, x->vary_name, paths[n++]);
-        entry_drop(d, x);
-    }
-    return n;
-}
-
-static void trim(struct cache_disk *d, uint64_t more)
-{
-    char(*paths)[PATH_ROOM] = malloc(VICTIMS_MAX * sizeof *paths);
-    int n = paths ? VICTIMS_MAX : 0;
-    while (n == VICTIMS_MAX) {
+    for (int n = TRIM_STEP; n == TRIM_STEP;) {
+        struct entry *x = NULL;
+        char path[PATH_ROOM];
         pthread_mutex_lock(&d->lock);
-        n = make_room(d, more, paths, VICTIMS_MAX);
+        for (n = 0; n < TRIM_STEP && d->bytes > d->limit && (x = victim(d)); n++) {
+            entry_path(x->key_name, x->vary_name, path);
+            unlinkat(d->dir, path, 0);
+            entry_drop(d, x);
+        }
         pthread_mutex_unlock(&d->lock);
-        for (int i = 0; i < n; i++)
-            unlinkat(d->dir, paths[i], 0);
     }
-    free(paths);
 }
 
 static err_t load_work(void *arg)
@@ -205,7 +197,10 @@ static err_t load_work(void *arg)
         snprintf(name, sizeof name, "%02x", i);
         load_folder(d, name, false);
     }
-    trim(d, 0); /* the limit may have been lowered */
+    trim(d); /* the limit may have been lowered */
+    pthread_mutex_lock(&d->lock);
+    d->loaded = true;
+    pthread_mutex_unlock(&d->lock);
     return NULL;
 }
 
@@ -227,7 +222,7 @@ static err_t put_work(void *arg)
 {
     struct put *w = arg;
     char path[PATH_ROOM], temporary[PATH_ROOM];
-    trim(w->d, 0);
+    trim(w->d);
     entry_path(w->key_name, w->vary_name, path);
     snprintf(temporary, sizeof temporary, "new/%016llx", (unsigned long long)w->ticket);
     err_t e = disk_file_write(w->d->dir, temporary, w->o);
@@ -258,10 +253,15 @@ err_t cache_disk_put(struct cache_disk *d, struct cache_object *o, tick until)
     if (o->partial || w.charged > d->limit / SHARE)
         return E_LIMIT;
     pthread_mutex_lock(&d->lock);
-    struct entry *x = d->writing < WRITING_MAX ? entry_find(d, w.key_name, w.vary_name) : NULL;
-    if (x)
-        entry_drop(d, x); /* the old file is replaced by the rename */
-    x = d->writing < WRITING_MAX ? entry_add(d, w.key_name, w.vary_name, w.charged) : NULL;
+    bool room = d->loaded && d->writing < WRITING_MAX;
+    struct entry *x = room ? entry_find(d, w.key_name, w.vary_name) : NULL;
+    if (x) {
+        char path[PATH_ROOM];
+        entry_path(w.key_name, w.vary_name, path);
+        unlinkat(d->dir, path, 0);
+        entry_drop(d, x);
+    }
+    x = room ? entry_add(d, w.key_name, w.vary_name, w.charged) : NULL;
     if (x) {
         x->writing = true;
         x->ticket = w.ticket = ++d->tickets;

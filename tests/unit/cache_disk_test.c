@@ -93,6 +93,7 @@ static void survives(void *arg)
     (void)arg;
     struct cache_disk *d;
     assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
     assert_ok(put(d, 1, 1000, ""));
     assert_ok(put(d, 2, 700000, ""));
     assert_ok(put(d, 3, 10, "foo=a\n"));
@@ -122,6 +123,7 @@ static void finds_damage(void *arg)
     char path[512];
     prng_seed(&r, 3);
     assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
     for (int round = 0; round < 60; round++) {
         assert_ok(put(d, 9, 20000, ""));
         only_file(path, sizeof path);
@@ -150,6 +152,7 @@ static void keeps_its_limit(void *arg)
     struct cache_disk *d;
     struct cache_disk_stats s;
     assert_ok(cache_disk_new(folder, 1 << 20, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
     for (unsigned i = 0; i < 400; i++) {
         assert_ok(put(d, i, 1000 + i % 9 * 2000, ""));
         cache_disk_stats(d, &s);

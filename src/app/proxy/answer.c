@@ -145,7 +145,8 @@ static bool not_length(uint8_t id)
 /* ---- Answers ---- */
 
 /* A large piece of a plain connection's answer, without a copy; TLS reads the bytes anyway. */
-static err_t send_file(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, uint64_t *sent, tick until)
+static err_t send_file(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, uint64_t *sent,
+                       tick until)
 {
     uint64_t file_at, held;
     *sent = 0;
