@@ -9,8 +9,8 @@
  *     [ping listen]
  *     loss = 40%
  *
- * [mail account NAME] speaks to every role of its tool, but only when --account NAME chooses it; standing behind [mail],
- * it has the last word of the two.
+ * [mail account NAME] speaks to every role of its tool, but only when --account NAME chooses it; standing behind
+ * [mail], it has the last word of the two.
  *
  * A section [ping] speaks to every role of the tool that has the key, [ping listen] to that role alone. A section or
  * key that nothing has is an error with file and line, in whichever section it stands; values are checked when their
@@ -31,7 +31,7 @@ struct conf_keys {
     char path[512]; /* the file that was read, "" when there is none */
 };
 
-/* The keys that concern `role`, and `account` unless that is NULL, in the order of the file. Values live as long as the process, since the role's
-   config struct points at them. E_NOT_FOUND (only for a `path` that was asked for), E_CONFIG. */
+/* The keys that concern `role`, and `account` unless that is NULL, in the order of the file.
+   Values live as long as the process, since the role's config struct points at them. E_NOT_FOUND (only for a `path` that was asked for), E_CONFIG. */
 MUST err_t conf_read(const struct opt_role *role, const char *path, const char *account, struct conf_keys *);
 void conf_keys_free(struct conf_keys *); /* the array; the values stay */
