@@ -71,16 +71,19 @@ def main():
     args = parser.parse_args()
     test = harness.TestCase()
     folder = tempfile.mkdtemp(prefix='l7-bench-')
+    memory = tempfile.mkdtemp(prefix='l7-bench-', dir='/dev/shm') if os.path.isdir('/dev/shm') else None
     os.chmod(folder, 0o755)
     try:
-        measure(args, test, folder)
+        measure(args, test, folder, memory)
     finally:
         unittest.TestCase.doCleanups(test)
-        shutil.rmtree(folder)
+        for made in filter(None, (folder, memory)):
+            shutil.rmtree(made)
 
 
-def measure(args, test, folder):
-    site, out = os.path.join(folder, 'site'), os.path.join(folder, 'out')
+def measure(args, test, folder, memory):
+    # Files go to memory where that is possible, so that the disk's file system does not drown the clients.
+    site, out = os.path.join(folder, 'site'), os.path.join(memory or folder, 'out')
     os.mkdir(site)
     with open(os.path.join(site, 'big'), 'wb') as f:
         f.truncate(1 << 30)

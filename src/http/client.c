@@ -179,6 +179,11 @@ err_t call_read(struct call *call, void *p, size_t cap, size_t *got, tick until)
     return NULL;
 }
 
+bool call_in_hand(const struct call *call)
+{
+    return !call->h2 && call->framing.kind == BODY_LENGTH && call->early.n >= call->length;
+}
+
 void call_close(struct call *call)
 {
     if (!call->client)

@@ -151,7 +151,8 @@ struct call {
 
 MUST err_t client_open(struct client *, const struct client_request *, struct call *, tick until);
 MUST err_t call_read(struct call *, void *, size_t cap, size_t *got, tick until); /* got 0 = whole */
-void call_close(struct call *); /* parks the connection when the message is whole and it may be used again */
+bool call_in_hand(const struct call *); /* has the whole body come already, with the head? */
+void call_close(struct call *);         /* parks the connection when the message is whole and it may be used again */
 /* After 2xx to CONNECT, or 101: the connection's stream becomes the caller's, with what was read past the head
    (valid until call_close). E_UNSUPPORTED over HTTP/2. */
 MUST err_t call_detach(struct call *, struct stream **, struct slice *early);

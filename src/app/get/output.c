@@ -41,9 +41,10 @@ static err_t set_path(struct output *o, const char *folder, const char *name)
     o->info = o->part ? joined(o->part, ".info", "") : NULL;
     if (!o->info)
         return E_NO_MEMORY;
-    if (stat(o->path, &st) == 0 && S_ISDIR(st.st_mode))
+    o->is_new = stat(o->path, &st) < 0;
+    if (!o->is_new && S_ISDIR(st.st_mode))
         return fault(E_USAGE, "%s is a folder", o->path);
-    o->in_place = stat(o->path, &st) == 0 && !S_ISREG(st.st_mode);
+    o->in_place = !o->is_new && !S_ISREG(st.st_mode);
     return NULL;
 }
 
@@ -205,9 +206,21 @@ static err_t check_whole(struct transfer *t, const struct http_response *r)
     return NULL;
 }
 
+/* A small body that is here already, whole, needs no temporary name for a file that is new. */
+static bool open_direct(const struct transfer *t, const struct call *call, struct output *o)
+{
+    const struct get_conf *c = t->run->conf;
+    if (!o->is_new || o->in_place || t->resuming || o->fd >= 0 || c->checksum || c->compressed || !call_in_hand(call))
+        return false;
+    o->fd = open(o->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    o->direct = o->fd >= 0;
+    return o->direct;
+}
+
 static err_t open_fd(struct transfer *t)
 {
     struct output *o = &t->output;
+    bool fresh = o->fd < 0;
     const char *path = o->in_place ? o->path : o->part;
     int cut = t->resuming ? 0 : O_TRUNC;
     if (o->fd < 0)
@@ -217,7 +230,7 @@ static err_t open_fd(struct transfer *t)
     if (o->fd < 0)
         return fault(err_errno(errno), "%s", path);
     o->at = t->resuming ? t->start : 0;
-    if ((t->resuming || cut) && !(o->in_place && !t->resuming) && lseek(o->fd, (off_t)o->at, SEEK_SET) < 0)
+    if ((!fresh || o->at) && lseek(o->fd, (off_t)o->at, SEEK_SET) < 0)
         return fault(err_errno(errno), "%s", path);
     return NULL;
 }
@@ -242,7 +255,7 @@ err_t output_open(struct transfer *t, const struct call *call)
         o->validator = arena_copy(&t->arena, validator_of(r));
         o->total = call->length;
     }
-    return open_fd(t);
+    return open_direct(t, call, o) ? NULL : open_fd(t);
 }
 
 /* ---- Writing ---- */
@@ -331,7 +344,7 @@ err_t output_commit(struct transfer *t, const struct http_response *r)
     o->fd = -1;
     if (close(fd) < 0)
         return fault(err_errno(errno), "%s", o->part);
-    if (o->in_place)
+    if (o->in_place || o->direct)
         return NULL;
     if (rename(o->part, o->path) < 0)
         return fault(err_errno(errno), "%s", o->path);
@@ -344,10 +357,15 @@ void output_abandon(struct output *o)
 {
     if (o->fd < 0 || o->is_stdout)
         return;
-    if (!o->in_place && o->at && !o->info_written)
+    if (!o->in_place && !o->direct && o->at && !o->info_written)
         write_info(o);
     close(o->fd);
     o->fd = -1;
+    if (o->direct) {
+        unlink(o->path); /* ours, and not whole after all: the disk is full */
+        o->direct = false;
+        return;
+    }
     if (!o->in_place && (!o->at || !o->validator.n || o->spoiled || o->sparse)) {
         unlink(o->part); /* nothing that could be continued */
         unlink(o->info);
