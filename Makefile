@@ -19,7 +19,8 @@ $(BUILD)/build.ninja:
 	@meson setup $(BUILD) --prefix $(PREFIX) >$(BUILD).setup.log || { cat $(BUILD).setup.log; exit 1; }
 	@rm -f $(BUILD).setup.log
 
-run: build ## everything at once on loopback: the lab
+run: $(BUILD)/build.ninja ## everything at once on loopback: the lab
+	@meson compile -C $(BUILD) l7 >$(BUILD)/run.log || { cat $(BUILD)/run.log; exit 1; }
 	@exec $(BUILD)/l7 lab $(ARGS)
 
 test: ## every test: unit, fuzz corpora, simulated network, end to end
