@@ -32,6 +32,6 @@ struct conf_keys {
 };
 
 /* The keys that concern `role`, and `account` unless that is NULL, in the order of the file.
-   Values live as long as the process, since the role's config struct points at them. E_NOT_FOUND (only for a `path` that was asked for), E_CONFIG. */
+   Values live as long as the process, since the role's config struct points at them. E_CONFIG. */
 MUST err_t conf_read(const struct opt_role *role, const char *path, const char *account, struct conf_keys *);
 void conf_keys_free(struct conf_keys *); /* the array; the values stay */
