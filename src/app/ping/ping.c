@@ -95,7 +95,7 @@ static void add_point(struct ping_host *h, tick sent, double ms)
 }
 
 static void on_event(struct ping_host *h, const struct udp_event *ev);
-static void on_events(struct ping_host *h);
+static bool on_events(struct ping_host *h);
 
 static void trace(const struct ping_host *h, char who, struct slice payload)
 {
@@ -252,11 +252,14 @@ static void on_event(struct ping_host *h, const struct udp_event *ev)
         on_icmp(h, ev);
 }
 
-static void on_events(struct ping_host *h)
+/* True when there were any. */
+static bool on_events(struct ping_host *h)
 {
     struct udp_event ev;
-    while (udp_event(h->fd, &ev) == NULL)
+    bool any = false;
+    for (; udp_event(h->fd, &ev) == NULL; any = true)
         on_event(h, &ev);
+    return any;
 }
 
 /* Take in what has come. As long as replies come and find their send stamps, the error queue is not asked: each system
@@ -267,11 +270,10 @@ static err_t drain(struct ping_host *h)
         struct datagram *d;
         unsigned got = 0;
         err_t e = udp_recv(h->fd, h->batch, &d, &got, -1); /* never waits, so the poller need not watch it yet */
-        if (e)
-            on_events(h);
+        bool told = e && on_events(h);
         if (e == E_TIMEOUT)
             return NULL;
-        if (e && e->kind != ERR_PEER) /* of the peer: what the error queue has just told */
+        if (e && e->kind != ERR_PEER && !told) /* else it is what the error queue has just told */
             return e;
         for (unsigned i = 0; !e && i < got; i++)
             on_datagram(h, &d[i]);
