@@ -510,10 +510,14 @@ class Running(Serve):
         host, port = s.addr('metrics')
         c = harness.Conn(port)
         self.addCleanup(c.close)
-        c.send(get('/metrics'))
-        text = Answer(c).body.decode()
-        self.assertRegex(text, r'l7_http_responses_2xx_total [1-9]')
-        self.assertTrue(text.endswith('# EOF\n'))
+
+        def metrics():
+            c.send(get('/metrics'))
+            return Answer(c).body.decode()
+
+        # A request is counted once its answer has left, which the client may see first.
+        self.wait_until(lambda: re.search(r'l7_http_responses_2xx_total [1-9]', metrics()), what='the request counted')
+        self.assertTrue(metrics().endswith('# EOF\n'))
 
 
 class Tls(Serve):

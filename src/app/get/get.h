@@ -47,7 +47,7 @@ struct get_conf {
     int64_t parallel, segments;
     /* what is shown */
     const char *timing, *har, *write_out, *trace, *keylog;
-    bool silent, show_error, verbose, offline, no_progress, trace_secrets, explain;
+    bool silent, show_error, verbose, offline, no_progress, trace_secrets;
     bool textbook;                /* HOST PORT PATH */
     err_t (*open_stdin)(int *fd); /* a non-blocking descriptor for io_read */
 };
