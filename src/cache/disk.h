@@ -7,7 +7,8 @@
  * as a miss. Nothing is synced: a kill -9 loses nothing that was renamed, a power cut loses what the system had not
  * written, and the checksums find it. The index holds name and size of every file; it is rebuilt at start from the
  * folder's listing, without opening a file. Eviction is first in, first out with a second chance, by allocated bytes;
- * victims are removed before the new file is written, so that the limit is passed by no more than what is being written.
+ * victims are removed before the new file is written, so that the limit is passed by no more than what is being
+ * written.
  *
  *     DIR/00 ... DIR/ff/KEYHASH-VARYHASH     the objects
  *     DIR/new/                               files being written; emptied at start

@@ -348,7 +348,7 @@ finally:
         table = self.table('--sort', 'name')
         self.assertEqual(list(table), [f'node-{i:04d}' for i in range(1000)])
         self.assertEqual([r['sequence'] for r in table.values()], list(range(1, 1001)))
-        self.assertEqual(list(self.table('--filter', 'E-003')), [f'node-003{i}' for i in range(10)])
+        self.assertEqual(list(self.table('--sort', 'name', '--filter', 'E-003')), [f'node-003{i}' for i in range(10)])
 
     def test_answer_as_documented(self):
         self.listen(events=False)
