@@ -10,13 +10,14 @@
 #include "cmd/verb.h"
 #include "http/server.h"
 #include "rt/loop.h"
+#include "wire/trace.h"
 
 enum { TARGETS_MAX = 8 };
 
 struct proxy_conf {
     struct daemon_conf daemon;
     struct http_conf http;
-    struct opt_list origin, allow, allow_to, deny_to, trust, tls_cert, tls_key;
+    struct opt_list origin, allow, allow_to, deny_to, trust;
     const char *connect_ports, *auth, *parent, *health, *control, *cache_dir, *targets, *ca;
     int64_t health_interval, origin_timeout;
     uint64_t cache_memory, cache_size, max_object;
@@ -24,6 +25,7 @@ struct proxy_conf {
     /* -- while it runs -- */
     struct proxy *proxy;
     struct server *server;
+    struct trace_sink *sink;
     struct slice target_list[TARGETS_MAX];
 };
 
@@ -129,18 +131,47 @@ static err_t make_proxy(struct proxy_conf *c)
     return proxy_new(&o, daemon_workers(&c->daemon), &c->proxy);
 }
 
+static void site_free(struct site *s)
+{
+    tls_unref(s->tls);
+    free(s);
+}
+
+/* Towards the clients: certificates are read anew on each reload, while the proxy and its cache stay. */
+static err_t make_site(const struct proxy_conf *c, struct site **out)
+{
+    struct site *s = calloc(1, sizeof *s);
+    if (!s)
+        return E_NO_MEMORY;
+    *s = (struct site){.handler = proxy_handle, .conf = c->proxy, .free = site_free};
+    err_t e = http_opts_tls(&c->http, TLS_ALPN_HTTP1, &s->tls);
+    if (e)
+        site_free(s);
+    else
+        *out = s;
+    return e;
+}
+
+static err_t reload(void *arg)
+{
+    struct proxy_conf *c = arg;
+    struct site *s;
+    TRY(make_site(c, &s));
+    server_swap(c->server, s);
+    return NULL;
+}
+
 static err_t serve(struct proxy_conf *c)
 {
     struct server_options o = {0};
-    struct site *site = calloc(1, sizeof *site);
-    if (!site)
-        return E_NO_MEMORY;
+    struct site *site;
     TRY(daemon_bind(&c->daemon, &proxy_role, "127.0.0.1:8888", LISTEN_DEFER));
     TRY(make_proxy(c));
-    *site = (struct site){.handler = proxy_handle, .conf = c->proxy};
     TRY(http_opts_apply(&c->http, &o));
+    c->sink = o.trace;
+    TRY(make_site(c, &site));
     TRY(server_new(&o, daemon_workers(&c->daemon), site, &c->server));
-    return daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .arg = c});
+    return daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .reload = reload, .arg = c});
 }
 
 static int run(void *conf, int argc, char **argv)
@@ -151,6 +182,7 @@ static int run(void *conf, int argc, char **argv)
     err_t e = serve(c);
     server_free(c->server);
     proxy_free(c->proxy);
+    trace_close(c->sink);
     return daemon_end(&c->daemon, e);
 }
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """TLS on the server's side, against curl and openssl; and the trace of a server's dialogues."""
-import hashlib
 import contextlib
+import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -122,6 +123,29 @@ class Tls(harness.TestCase):
                                      program=peers.path('curl')), (0, 'hello, TLS\n', ''))
         status, text, _ = self.run_l7(['help', 'tls'])
         self.assertIn('ca.pem', text)
+
+    def test_the_proxy_speaks_it_to_clients_and_reloads(self):
+        origin = self.serve('--cache-control', 'max-age=60')
+        live = os.path.join(self.tmpdir, 'live')
+        for end in ('pem', 'key'):
+            shutil.copy(f'{self.certs()}/good.{end}', f'{live}.{end}')
+        proxy = self.start(['proxy', '--listen', '127.0.0.1:0', '--access-log', 'off', '--origin', origin.url,
+                            '--tls-cert', f'{live}.pem', '--tls-key', f'{live}.key'])
+        self.assertEqual(self.curl(proxy), (0, 'hello, TLS\n', ''))
+        self.assertIn('cache-status: l7; hit', self.curl(proxy, '-i')[1].lower())
+        with contextlib.suppress(OSError):  # in plain text there is nothing to be had
+            self.assertNotIn(b'HTTP/1.1 200', harness.dialogue(proxy.port, b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'))
+        self.assertEqual(self.subject(proxy.port, 'a.example'), self.name_of('good'))
+        for end in ('pem', 'key'):
+            shutil.copy(f'{self.certs()}/other.{end}', f'{live}.{end}')
+        proxy.send_signal(signal.SIGHUP)
+        self.wait_until(lambda: self.subject(proxy.port, 'a.example') == self.name_of('other'), what='the new certificate')
+
+    def name_of(self, name):
+        with open(f'{self.certs()}/{name}.pem') as f:
+            text = subprocess.run(['openssl', 'x509', '-noout', '-subject'], input=f.read(), text=True, check=True,
+                                  stdout=subprocess.PIPE).stdout
+        return re.search(r'CN ?= ?(\S+)', text).group(1)
 
     def test_what_is_no_tls_does_no_harm(self):
         server = self.serve(*self.pair('good'))
