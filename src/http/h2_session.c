@@ -180,7 +180,7 @@ void h2_session_fail(struct h2_session *h, err_t e)
 /* Everything nghttp2 has by now, in one write. */
 static err_t gather(struct h2_session *h)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     ssize_t n = 0;
     while (h->out.n < H2_READ && (n = FOREIGN(nghttp2_session_mem_send(h->ng, &p))) > 0)
         TRY(buf_add(&h->out, slice_of(p, (size_t)n)));

@@ -254,7 +254,7 @@ static err_t race(struct race *r, struct dial_times *times)
 err_t dial(struct slice host, uint16_t port, const struct dial_options *options, int *fd, struct addr *peer,
            struct dial_times *times, tick until)
 {
-    struct dial_times unwanted;
+    struct dial_times unwanted = {0};
     struct race *r = calloc(1, sizeof *r); /* too much for a frame */
     if (!r)
         return E_NO_MEMORY;

@@ -38,6 +38,7 @@ void *switch_prepare(void *top, void (*boot)(void *arg), void *arg)
 void switch_jump(void **save, void *to)
 {
     ucontext_t here;
+    // cppcheck-suppress autoVariables ; it lives as long as this context is suspended
     *save = &here;
     CHECK(swapcontext(&here, to) == 0);
 }

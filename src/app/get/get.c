@@ -19,7 +19,7 @@
 static err_t read_file(const struct get_conf *c, const char *path, struct buf *out)
 {
     enum { STEP = 16 << 10 };
-    int fd;
+    int fd = -1;
     if (strcmp(path, "-") == 0)
         TRY(c->open_stdin(&fd));
     else if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0)

@@ -114,11 +114,10 @@ static void fetch_one(void *arg)
     v->answered[a->i] = !e;
     if (!e)
         a->w->ever = true;
-    struct view_rows old = v->from[a->i];
-    v->from[a->i] = e ? (struct view_rows){.v = NULL} : fresh; /* who cannot be reached says nothing */
-    view_free(e ? &fresh : &old);
     if (e)
-        view_free(&old);
+        view_free(&fresh); /* who cannot be reached says nothing */
+    view_free(&v->from[a->i]);
+    v->from[a->i] = fresh;
 }
 
 static err_t ask_all(struct watching *w, tick until)

@@ -56,10 +56,11 @@ static err_t add(struct listing *l, const char *text)
         l->v = v;
         l->cap = cap;
     }
-    char *copy = strdup(text);
-    if (!copy)
+    struct name *last = &l->v[l->n];
+    *last = (struct name){strdup(text), (uint64_t)st.st_size, st.st_mtim.tv_sec, S_ISDIR(st.st_mode)};
+    if (!last->text)
         return E_NO_MEMORY;
-    l->v[l->n++] = (struct name){copy, (uint64_t)st.st_size, st.st_mtim.tv_sec, S_ISDIR(st.st_mode)};
+    l->n++;
     return NULL;
 }
 
