@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+import unittest
 
 import harness
 
@@ -366,3 +367,7 @@ class Upgrade(Proxy):
             c.send(b'abc')
             c.finish()
             self.assertEqual(c.recv_all(), b'cba')
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -34,7 +34,7 @@ static bool take_slot(struct senders *t, int shard, uint32_t *slot)
     pthread_mutex_unlock(&t->grow);
     if (e)
         return false;
-    s->fresh++;
+    __atomic_store_n(&s->fresh, s->fresh + 1, __ATOMIC_RELAXED); /* senders_slots reads it without the lock */
     *slot = want;
     return true;
 }
