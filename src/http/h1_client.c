@@ -315,7 +315,8 @@ static err_t read_chunked(struct call *call, char *p, size_t cap, size_t *got, t
             err_t e = chunked_decode(&call->chunked, in, &used, &data, &done);
             if (e)
                 return e == E_DATA ? E_PROTO : e;
-            memmove(p + out, data.p, data.n);
+            if (data.n)
+                memmove(p + out, data.p, data.n);
             out += data.n;
             if (done)
                 TRY(chunked_end(call, in.n - used));

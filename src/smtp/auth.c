@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "net/tls.h"
 #include "rt/fiber.h"
+#include "rt/loop.h"
 #include "wire/trace.h"
 
 /* Best first: those that show nothing, bound to the TLS channel or not; then those that show all. */
@@ -27,7 +28,8 @@ static const struct mechanism {
 };
 enum { MECHANISMS = sizeof mechanisms / sizeof *mechanisms, STEPS_MAX = 8 };
 
-static _Thread_local Gsasl *context;
+static _Thread_local Gsasl *context; /* made at the first use on a loop, gone with it */
+static _Thread_local struct loop_end context_end;
 
 static const struct mechanism *find(const char *name)
 {
@@ -42,10 +44,10 @@ bool smtp_mechanism_known(const char *name)
     return find(name) != NULL;
 }
 
-void smtp_auth_done(void)
+static void context_done(struct loop_end *end)
 {
-    if (context)
-        gsasl_done(context);
+    (void)end;
+    gsasl_done(context);
     context = NULL;
 }
 
@@ -60,6 +62,8 @@ static err_t need_context(void)
         return E_NO_MEMORY;
     }
     gsasl_callback_set(context, server_callback);
+    context_end.run = context_done;
+    loop_at_end(&context_end);
     return NULL;
 }
 

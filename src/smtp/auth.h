@@ -22,7 +22,6 @@ MUST err_t smtp_login(struct smtp_session *, const struct smtp_login *, const ch
 
 /* Mechanisms by name: is it known, does it show the secret? */
 bool smtp_mechanism_known(const char *name);
-void smtp_auth_done(void); /* frees this thread's SASL context */
 
 /* ---- the server's side, for the sink ---- */
 struct smtp_auth_users { /* asks for the password of a user; NULL: unknown */

@@ -113,6 +113,11 @@ static void https_close(struct lab *lab)
 
 enum { CACHE_MEMORY = 64 << 20, OBJECT_MAX = 8 << 20 };
 
+static void proxy_site_free(struct site *s)
+{
+    free(s); /* the proxy itself is the lab's */
+}
+
 static err_t proxy_open(struct lab *lab, const struct listen_point *point)
 {
     struct proxy_options o = {.access.loopback_only = true,
@@ -121,7 +126,8 @@ static err_t proxy_open(struct lab *lab, const struct listen_point *point)
                               .origin_timeout = 60 * TICK_S};
     (void)point;
     TRY(proxy_new(&o, lab->workers, &lab->proxy));
-    return web_server(lab, (struct site){.handler = proxy_handle, .conf = lab->proxy}, &lab->proxy_server);
+    return web_server(lab, (struct site){.handler = proxy_handle, .conf = lab->proxy, .free = proxy_site_free},
+                      &lab->proxy_server);
 }
 
 static err_t proxy_part_start(struct lab *lab, const struct listen_point *point, int worker)

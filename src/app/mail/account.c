@@ -205,5 +205,4 @@ void mail_link_done(struct mail_link *l)
         explicit_bzero(l->secret, strlen(l->secret));
     free(l->secret);
     l->secret = NULL;
-    smtp_auth_done();
 }

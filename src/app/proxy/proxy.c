@@ -68,7 +68,7 @@ err_t proxy_new(const struct proxy_options *o, int workers, struct proxy **out)
 {
     struct proxy *p = calloc(1, sizeof *p);
     if (!p)
-        return E_NO_MEMORY;
+        return E_NO_MEMORY; /* the process ends: the rules go with it */
     p->o = *o;
     p->workers = workers;
     err_t e = fill_in(p);
@@ -89,6 +89,10 @@ void proxy_free(struct proxy *p)
     flights_free(p->flights);
     origins_free(p->origins);
     buf_free(&p->auth);
+    access_free(&p->o.access.clients);
+    access_free(&p->o.access.allow_to);
+    access_free(&p->o.access.deny_to);
+    access_free(&p->o.trusted);
     free(p->loops);
     free(p);
 }

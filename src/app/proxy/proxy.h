@@ -45,6 +45,7 @@ struct proxy_options {
     const char *control;      /* path of the control socket, or NULL */
 };
 
+/* Takes over the access rules of the options, also when it fails; the texts stay the caller's. */
 MUST err_t proxy_new(const struct proxy_options *, int workers, struct proxy **);
 void proxy_free(struct proxy *);
 MUST err_t proxy_start(struct proxy *, int index);
