@@ -41,7 +41,7 @@ err_t dial_addr(const struct addr *to, const struct dial_options *options, int *
 {
     char text[ADDR_TEXT];
     options = options ? options : &no_options;
-    if (options->allowed && !options->allowed(to, options->arg))
+    if (options->allowed && !options->allowed(to, SLICE_NONE, options->arg))
         return fault(E_FORBIDDEN, "%s", addr_text(to, text));
     int fd = sys_socket(to->sa.sa_family, SOCK_STREAM);
     if (fd < 0)
@@ -137,7 +137,7 @@ static const struct addr *next_address(struct race *r)
             continue;
         }
         const struct addr *a = &s->got.v[s->next++];
-        if (!r->options->allowed || r->options->allowed(a, r->options->arg)) {
+        if (!r->options->allowed || r->options->allowed(a, r->host, r->options->arg)) {
             r->turn ^= 1;
             return a;
         }

@@ -21,8 +21,9 @@ struct dial_options {
     int family;              /* 0, AF_INET, AF_INET6 */
     const struct addr *bind; /* local address, or NULL */
     /* Access rules: false refuses the address (E_FORBIDDEN when none is left). The checked address is the one
-       that is dialled, so a name that changes its answer gains nothing. NULL allows all. */
-    bool (*allowed)(const struct addr *, void *arg);
+       that is dialled, so a name that changes its answer gains nothing. `host` is the name it was asked for, empty
+       with dial_addr. NULL allows all. */
+    bool (*allowed)(const struct addr *, struct slice host, void *arg);
     void *arg;
 };
 

@@ -43,12 +43,16 @@ struct log {
     tick start;
     char text[512];
     const char *forbid;
+    const char *name; /* that every address is asked for, or NULL */
+    int strangers;    /* how often it was another */
+    err_t e;          /* what came of it, where another fiber dials */
 };
-static bool allowed(const struct addr *a, void *arg)
+static bool allowed(const struct addr *a, struct slice name, void *arg)
 {
     struct log *log = arg;
     char host[ADDR_TEXT];
     size_t n = strlen(log->text);
+    log->strangers += log->name && !slice_eq(name, slice_z(log->name));
     addr_text_host(a, host);
     snprintf(log->text + n, sizeof log->text - n, "%s%s@%d", n ? " " : "", host, (int)((now() - log->start) / TICK_MS));
     return !log->forbid || strcmp(host, log->forbid) != 0;
@@ -59,6 +63,7 @@ static err_t try_dial(const char *host, struct log *log, int *fd, struct addr *p
     struct dial_options options = {.allowed = allowed, .arg = log};
     log->start = now();
     log->text[0] = 0;
+    log->name = host;
     return dial(slice_z(host), 80, &options, fd, peer, NULL, after(ms));
 }
 
@@ -139,6 +144,37 @@ static void access_rules_see_every_address(void **state)
     in_world(rules_body);
 }
 
+static void other_dial(void *arg)
+{
+    struct log *log = arg;
+    int fd;
+    log->e = fiber_sleep(after(100));
+    if (!log->e)
+        log->e = try_dial("other", log, &fd, NULL, 100);
+}
+static void judged_body(void *arg)
+{
+    (void)arg;
+    struct log log = {0}, other = {0};
+    struct scope scope;
+    int fd;
+    pin("mine", "192.0.2.40"), pin("mine", "192.0.2.41"), pin("other", "192.0.2.42");
+    dark("192.0.2.40"), dark("192.0.2.41"), dark("192.0.2.42");
+    scope_open(&scope);
+    assert_ok(scope_spawn(&scope, "other", other_dial, &other));
+    assert_err(try_dial("mine", &log, &fd, NULL, 1000), E_TIMEOUT);
+    scope_close(&scope);
+    assert_err(other.e, E_TIMEOUT);
+    assert_string_equal(log.text, "192.0.2.40@0 192.0.2.41@250");
+    assert_string_equal(other.text, "192.0.2.42@0");
+    assert_int_equal(log.strangers + other.strangers, 0);
+}
+static void each_dial_is_judged_by_its_own_name(void **state)
+{
+    (void)state;
+    in_world(judged_body);
+}
+
 static void deadline_body(void *arg)
 {
     (void)arg;
@@ -162,9 +198,8 @@ static void the_deadline_holds_for_the_whole_race(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families_alternate_in_steps_of_250_ms),
-        cmocka_unit_test(a_refusal_moves_on_at_once),
-        cmocka_unit_test(access_rules_see_every_address),
+        cmocka_unit_test(families_alternate_in_steps_of_250_ms), cmocka_unit_test(a_refusal_moves_on_at_once),
+        cmocka_unit_test(access_rules_see_every_address),        cmocka_unit_test(each_dial_is_judged_by_its_own_name),
         cmocka_unit_test(the_deadline_holds_for_the_whole_race),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

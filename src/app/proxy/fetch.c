@@ -173,7 +173,6 @@ static err_t open_call(struct fetch *t, struct client *client)
     t->call = (struct call){0};
     t->open = true;
     t->request_ns = wall_now();
-    t->here->dialling = t->request.host;
     err_t e =
         client_open(client, &t->request, &t->call, uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
     t->response_ns = wall_now();

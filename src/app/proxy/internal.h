@@ -28,7 +28,6 @@ struct proxy_loop { /* one a worker, used on its loop only */
     struct pool *pool;     /* of both clients */
     struct client guarded; /* forward mode: addresses are judged before they are dialled */
     struct client direct;  /* to configured origins and the parent */
-    struct slice dialling; /* host of the dial under way, for the judge */
     struct scope service;  /* health checks, the control socket */
     unsigned active;       /* exchanges, fillers, checks: whoever may be using the clients */
     bool started, draining;

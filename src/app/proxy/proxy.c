@@ -15,10 +15,10 @@ enum { VIA_LOOP = 8 };
 /* Shorter than the minute or more that most servers keep an idle connection. */
 enum { IDLE_MS = 45000 };
 
-static bool judge_address(const struct addr *a, void *arg)
+static bool judge_address(const struct addr *a, struct slice host, void *arg)
 {
-    struct proxy_loop *l = arg;
-    return access_addr(&l->proxy->o.access, a, l->dialling);
+    const struct proxy *p = arg;
+    return access_addr(&p->o.access, a, host);
 }
 
 static err_t read_auth(struct proxy *p)
@@ -122,7 +122,7 @@ err_t proxy_start(struct proxy *p, int index)
     l->guarded.trace = l->direct.trace = p->o.trace;
     l->guarded.head_max = l->direct.head_max = p->o.max_header;
 
-    l->guarded.dial = (struct dial_options){.allowed = judge_address, .arg = l};
+    l->guarded.dial = (struct dial_options){.allowed = judge_address, .arg = p};
     scope_open(&l->service);
     l->started = true;
     if (p->origins)

@@ -99,7 +99,6 @@ static err_t connect_out(struct job *j, struct stream **out)
 {
     tick by = origin_until(j);
     int fd;
-    j->here->dialling = j->target.host;
     TRY(dial(j->target.host, j->target.port, &j->here->guarded.dial, &fd, NULL, NULL, by));
     return stream_tcp(fd, out);
 }
