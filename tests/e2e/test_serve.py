@@ -13,6 +13,7 @@ import time
 
 import browser
 import harness
+import peers
 
 
 def get(path, *fields, method='GET', version='1.1', host=True):
@@ -438,7 +439,8 @@ print(len(conns))
         self.assertEqual((rc, text), (0, '405'))
 
     def test_wrk(self):
-        p = subprocess.run(['wrk', '-t1', '-c50', '-d1s', self.server.url + '/a.txt'], capture_output=True, text=True)
+        p = subprocess.run([peers.path('wrk'), '-t1', '-c50', '-d1s', self.server.url + '/a.txt'], env=peers.env('wrk'),
+                           capture_output=True, text=True)
         self.assertNotRegex(p.stdout, r'Non-2xx|Socket errors')
         self.assertGreater(int(re.search(r'(\d+) requests in', p.stdout).group(1)), 100)
 
