@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""proxy.py -- CPU per request of `l7 proxy` beside HAProxy, nginx, Varnish and squid, as caches in front of one origin.
+"""proxy.py -- CPU per request of `l7 proxy` beside HAProxy, nginx, Varnish, Traffic Server and squid before one origin.
 
-    bench/proxy.py [--rounds 5] [--seconds 2] [--rows 1k,1k-many,100k,uncached,tunnel] [--servers l7,haproxy,nginx,...]
+    bench/proxy.py [--rounds 5] [--seconds 1] [--rows 1k,1k-many,100k,uncached,tunnel] [--servers l7,haproxy,...]
 
 Measured as in serve.py: interleaved rounds, user + system time of the proxy's whole process tree, medians with the
-spread; proxy and load generator share a CPU, the origin (`l7 serve`) has the other one. `1k-many` spreads the hits over
-10,000 objects. `tunnel` is CPU seconds per GiB through CONNECT (HAProxy: its TCP mode, nothing parsed).
+spread; proxy and load generator share a CPU, the origin (`l7 serve`) has the other one. That hits are hits is counted
+at the origin, which must not hear of a single one. `1k-many` spreads them over 10,000 objects. `tunnel` is CPU seconds
+per GiB through CONNECT (HAProxy: its TCP mode with splice, nothing parsed). Each row ends with ratio and target.
 """
 import argparse
+import http.client
 import os
 import re
 import socket
@@ -17,52 +19,47 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(HERE, 'peers')]
 import serve  # noqa: E402
-from serve import harness, peers  # noqa: E402
+from proxies import Proxy, harness, peers  # noqa: E402
 
 MANY = 10000
 GIB = 1 << 30
+TUNNEL_GIB = 2  # a turn: the clock of /proc counts hundredths of a second
+PATHS = {'1k': '1k.txt', '1k-many': 'many/0.txt', '100k': '100k.txt', 'uncached': 'private/1k.txt'}
+TARGETS = {  # row: [(peer, the most that l7 may cost of it)]
+    '1k': [('haproxy', 0.55)],
+    '1k-many': [('haproxy', 0.55)],
+    '100k': [('nginx', 0.85)],
+    'uncached': [('nginx', 0.8)],
+    'tunnel': [('tinyproxy', 0.40), ('haproxy', 1.0)],
+}
+TUNNEL_RATE = 1.0  # GB/s, at least
 
 
-class Proxy:
-    """One proxy in front of the origin, on CPU 0 until closed."""
+class Origin:
+    """`l7 serve` on CPU 1, with a count of the requests it has answered."""
 
-    def __init__(self, name, origin, work, tunnel=False):
-        self.name, self.port = name, harness.free_port()
-        argv, env = self.command(name, origin, work, tunnel)
-        self.p = subprocess.Popen(['taskset', '-c', '0', *argv], env=env, cwd=work,
+    def __init__(self, root, policy):
+        self.port, self.metrics = harness.free_port(), harness.free_port()
+        self.p = subprocess.Popen(['taskset', '-c', '1', harness.L7, 'serve', root, '--listen', f'127.0.0.1:{self.port}',
+                                   '--metrics', f'127.0.0.1:{self.metrics}', '--workers', '1', '--access-log', 'off',
+                                   '--idle-timeout', '10m', '--cache-control', policy],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        harness.wait_until(lambda: peers.answers(self.port), what=name, timeout=30)
+        harness.wait_until(lambda: peers.answers(self.port) and peers.answers(self.metrics), what='the origin')
+        self.asked = 0
 
-    def command(self, name, origin, work, tunnel):
-        if name == 'l7':
-            where = [] if tunnel else ['--origin', f'http://127.0.0.1:{origin}']
-            return [harness.L7, 'proxy', '--listen', f'127.0.0.1:{self.port}', '--workers', '1', '--access-log', 'off',
-                    '--idle-timeout', '10m', *where], None
-        if name == 'varnish':
-            state = os.path.join(work, f'varnish-{self.port}')
-            vcl = os.path.join(work, 'one.vcl')
-            with open(vcl, 'w') as f:
-                f.write(f'vcl 4.1;\nbackend default {{ .host = "127.0.0.1"; .port = "{origin}"; }}\n')
-            return [peers.path('varnishd'), '-F', '-a', f'127.0.0.1:{self.port}', '-f', vcl, '-n', state,
-                    '-s', 'malloc,512m', '-p', 'thread_pools=1'], peers.env('varnishd')
-        peer, conf = {'haproxy': ('haproxy', 'haproxy-tcp' if tunnel else 'haproxy-cache'), 'nginx': ('nginx', 'nginx-proxy'),
-                      'squid': ('squid', 'squid'), 'tinyproxy': ('tinyproxy', 'tinyproxy')}[name]
-        with open(os.path.join(HERE, 'peers', conf + '.conf')) as f:
-            text = f.read()
-        for key, value in (('PORT', self.port), ('ORIGIN', origin), ('WORK', work)):
-            text = text.replace(f'@{key}@', str(value))
-        if peer == 'squid':
-            text = text.replace('@ROOT@', peers.root('squid'))
-        path = os.path.join(work, f'{name}-{self.port}.conf')
-        with open(path, 'w') as f:
-            f.write(text)
-        args = {'haproxy': ['-db', '-f', path], 'nginx': ['-c', path, '-p', work, '-e', 'stderr'],
-                'squid': ['-N', '-f', path], 'tinyproxy': ['-d', '-c', path]}[peer]
-        return [peers.path(peer), *args], peers.env(peer)
+    def answered(self):
+        """Requests since the last call; the page of metrics counts its own readings."""
+        c = http.client.HTTPConnection('127.0.0.1', self.metrics)
+        c.request('GET', '/metrics')
+        now = int(re.search(r'^l7_http_requests_total (\d+)', c.getresponse().read().decode(), re.M).group(1))
+        c.close()
+        n, self.asked = now - self.asked - 1, now
+        return n
 
     def close(self):
         self.p.kill()
@@ -70,51 +67,79 @@ class Proxy:
 
 
 def load(proxy, path, seconds, script=None):
-    argv = ['taskset', '-c', '0', 'wrk', '-t1', '-c64', f'-d{seconds}s', *(['-s', script] if script else []),
+    """(requests answered, CPU seconds of the proxy) of one burst."""
+    argv = ['taskset', '-c', '0', peers.path('wrk'), '-t1', '-c64', f'-d{seconds}s', *(['-s', script] if script else []),
             f'http://127.0.0.1:{proxy.port}/{path}']
     before = serve.cpu(proxy.p.pid)
-    out = subprocess.run(argv, capture_output=True, text=True).stdout
+    out = subprocess.run(argv, capture_output=True, text=True, env=peers.env('wrk'))
     used = serve.cpu(proxy.p.pid) - before
-    if re.search(r'Non-2xx|Socket errors.*(connect [1-9]|timeout [1-9])', out):
-        raise SystemExit(f'{proxy.name}: {out}')
-    return int(re.search(r'(\d+) requests in', out).group(1)), used
+    if out.returncode or re.search(r'Non-2xx|Socket errors.*(connect [1-9]|timeout [1-9])', out.stdout):
+        raise SystemExit(f'{proxy.name}: {out.stdout}{out.stderr}')
+    return int(re.search(r'(\d+) requests in', out.stdout).group(1)), used
 
 
-def rounds_of(row, names, rounds, seconds, origin, work):
-    path = {'1k': '1k.txt', '1k-many': 'many/0.txt', '100k': '100k.txt', 'uncached': 'private/1k.txt'}[row]
+def measured(proxy, origin, row, seconds, script):
+    """CPU microseconds per request of one burst, which was all hits (or all misses)."""
+    origin.answered()
+    requests, used = load(proxy, PATHS[row], seconds, script)
+    asked = origin.answered()
+    if row == 'uncached' and asked < requests or row != 'uncached' and asked > 0:
+        raise SystemExit(f'{row}, {proxy.name}: the origin answered {asked} of {requests} requests')
+    return used / requests * 1e6
+
+
+def rounds_of(row, a, origin, work):
+    names = a.servers.split(',')
     script = os.path.join(work, 'many.lua') if row == '1k-many' else None
-    proxies, took = {n: Proxy(n, origin, work) for n in names}, {n: [] for n in names}
+    proxies, took = {}, {n: [] for n in names}
     try:
         for n in names:
-            load(proxies[n], path, 2 if script else 1, script)
-        for _ in range(rounds):
+            proxies[n] = Proxy(n, origin.port, work)
+            load(proxies[n], PATHS[row], 3 if script else 1, script)
+        for _ in range(a.rounds):
             for n in names:
-                requests, used = load(proxies[n], path, seconds, script)
-                took[n].append(used / requests * 1e6)
+                took[n].append(measured(proxies[n], origin, row, a.seconds, script))
     finally:
         for p in proxies.values():
             p.close()
-    serve.report(row, took)
+    report(row, took, 'us a request', 2)
+
+
+def report(row, took, unit, digits):
+    median = {n: statistics.median(v) for n, v in took.items()}
+    print(f'\n{row}: CPU {unit}')
+    for n in sorted(median, key=median.get):
+        print(f'  {n:10} {median[n]:9.{digits}f}   ({min(took[n]):.{digits}f} to {max(took[n]):.{digits}f})')
+    for peer, most in TARGETS[row]:
+        if 'l7' in median and peer in median:
+            ratio = median['l7'] / median[peer]
+            print(f'  l7 / {peer} = {ratio:.3f}, target at most {most:.2f}: {"met" if ratio <= most else "MISSED"}')
+    sys.stdout.flush()
 
 
 def blaster(listener):
-    """Sends a GiB to whoever connects."""
-    block = b'x' * (1 << 20)
+    """Sends TUNNEL_GIB to whoever connects, out of a file in memory: no work of the generator's but the kernel's."""
+    file = os.memfd_create('blast')
+    block = 1 << 20
+    os.truncate(file, block)
     while True:
         try:
             c, _ = listener.accept()
         except OSError:
             return
+        left = TUNNEL_GIB * GIB
         try:
-            for _ in range(GIB // len(block)):
-                c.sendall(block)
+            while left:
+                left -= os.sendfile(c.fileno(), file, left % block, block - left % block)
         except OSError:
-            pass
+            pass  # somebody who only tried whether the proxy is there
         c.close()
 
 
 def tunnel_once(proxy, origin):
-    c = socket.create_connection(('127.0.0.1', proxy.port))
+    """(CPU seconds a GiB, GB/s) of one tunnel's worth of bytes."""
+    before, began = serve.cpu(proxy.p.pid), time.monotonic()
+    c = socket.create_connection(('127.0.0.1', proxy.port), timeout=20)
     if proxy.name != 'haproxy':
         c.sendall(f'CONNECT 127.0.0.1:{origin} HTTP/1.1\r\nHost: 127.0.0.1:{origin}\r\n\r\n'.encode())
         head = b''
@@ -124,28 +149,37 @@ def tunnel_once(proxy, origin):
     while n := c.recv_into(into):
         got += n
     c.close()
-    if got != GIB:
+    took = time.monotonic() - began
+    if got != TUNNEL_GIB * GIB:
         raise SystemExit(f'{proxy.name}: {got} bytes')
+    return (serve.cpu(proxy.p.pid) - before) / TUNNEL_GIB, got / took / 1e9
 
 
-def tunnels(names, rounds, work):
+def tunnels(a, work):
+    names = a.tunnel_servers.split(',')
+    os.sched_setaffinity(0, {1})  # both ends; the proxy has the other CPU
     listener = socket.create_server(('127.0.0.1', 0))
     origin = listener.getsockname()[1]
     threading.Thread(target=blaster, args=(listener,), daemon=True).start()
-    proxies, took = {n: Proxy(n, origin, work, True) for n in names}, {n: [] for n in names}
+    proxies, took, rates = {}, {n: [] for n in names}, []
     try:
-        for _ in range(rounds):
+        for n in names:
+            proxies[n] = Proxy(n, origin, work, True)
+        for _ in range(a.rounds):
             for n in names:
-                before = serve.cpu(proxies[n].p.pid)
-                tunnel_once(proxies[n], origin)
-                took[n].append(serve.cpu(proxies[n].p.pid) - before)
+                used, rate = tunnel_once(proxies[n], origin)
+                took[n].append(used)
+                if n == 'l7':
+                    rates.append(rate)
     finally:
         for p in proxies.values():
             p.close()
         listener.close()
-    print('\ntunnel: CPU seconds per GiB')
-    for n, v in sorted(took.items(), key=lambda item: statistics.median(item[1])):
-        print(f'  {n:16} {statistics.median(v):6.2f} s   ({min(v):.2f} to {max(v):.2f})')
+        os.sched_setaffinity(0, range(os.cpu_count()))
+    report('tunnel', took, 's a GiB', 3)
+    if rates:
+        rate = statistics.median(rates)
+        print(f'  l7: {rate:.2f} GB/s, target at least {TUNNEL_RATE:.1f}: {"met" if rate >= TUNNEL_RATE else "MISSED"}')
 
 
 def site(root):
@@ -158,23 +192,25 @@ def site(root):
             f.write(b'0123456789abcdef' * (size // 16))
 
 
-def origin_start(root, policy):
-    port = harness.free_port()
-    p = subprocess.Popen(['taskset', '-c', '1', harness.L7, 'serve', root, '--listen', f'127.0.0.1:{port}', '--workers', '1',
-                          '--access-log', 'off', '--cache-control', policy], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    harness.wait_until(lambda: peers.answers(port), what='the origin')
-    return p, port
+def run_row(row, a, root, work):
+    if row == 'tunnel':
+        tunnels(a, work)
+        return
+    origin = Origin(root, 'no-store' if row == 'uncached' else 'max-age=86400')
+    try:
+        rounds_of(row, a, origin, work)
+    finally:
+        origin.close()
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--rounds', type=int, default=5)
-    ap.add_argument('--seconds', type=int, default=2)
+    ap.add_argument('--seconds', type=int, default=1)
     ap.add_argument('--rows', default='1k,1k-many,100k,uncached,tunnel')
-    ap.add_argument('--servers', default='l7,haproxy,nginx,varnish,squid')
-    ap.add_argument('--tunnel-servers', default='l7,haproxy,tinyproxy')
+    ap.add_argument('--servers', default='l7,haproxy,nginx,varnish,ats,squid')
+    ap.add_argument('--tunnel-servers', default='l7,haproxy,tinyproxy,squid')
     a = ap.parse_args()
-    names = a.servers.split(',')
     with tempfile.TemporaryDirectory(prefix='l7-bench-') as work:
         os.chmod(work, 0o777)
         root = os.path.join(work, 'site')
@@ -183,15 +219,7 @@ def main():
             f.write('local n = 0\nrequest = function()\n  n = (n * 1101 + 7) %% %d\n'
                     '  return wrk.format("GET", "/many/" .. n .. ".txt")\nend\n' % MANY)
         for row in a.rows.split(','):
-            if row == 'tunnel':
-                tunnels(a.tunnel_servers.split(','), a.rounds, work)
-                continue
-            p, port = origin_start(root, 'no-store' if row == 'uncached' else 'max-age=86400')
-            try:
-                rounds_of(row, names, a.rounds, a.seconds, port, work)
-            finally:
-                p.kill()
-                p.wait()
+            run_row(row, a, root, work)
 
 
 if __name__ == '__main__':
