@@ -106,16 +106,35 @@ static bool type_valid(struct slice t)
     return slashes == 1 && t.n > 2 && t.n < 128;
 }
 
+bool mime_is_message(const struct mime_file *f)
+{
+    return slice_starts_case(f->type, S("message/"));
+}
+
+static struct mime_encoder file_encoder(const struct writer *w, const struct mime_file *f)
+{
+    struct mime_encoder e = {.how = MIME_BASE64};
+    if (mime_is_message(f))
+        e.how = mime_choose(&f->scan, w->letter->allow_8bit, false);
+    if (e.how == MIME_7BIT || e.how == MIME_8BIT)
+        e.text = true, e.lf = !mime_scan_crlf(&f->scan);
+    else
+        e.how = MIME_BASE64;
+    return e;
+}
+
 static err_t file_part(struct writer *w, const struct mime_file *f)
 {
     if (!type_valid(f->type))
         return fault(E_DATA, "'%.*s' is not a media type", (int)(f->type.n < 100 ? f->type.n : 100), f->type.p);
-    TRY(buf_format(&w->text, "Content-Type: %.*s", SLICE_ARG(f->type)));
+    struct mime_encoder e = file_encoder(w, f);
+    bool hidden = mime_is_message(f) && e.how == MIME_BASE64;
+    TRY(buf_format(&w->text, "Content-Type: %.*s", SLICE_ARG(hidden ? S("application/octet-stream") : f->type)));
     if (f->charset.n)
         TRY(buf_format(&w->text, "; charset=%.*s", SLICE_ARG(f->charset)));
     if (f->name.n)
         TRY(header_param(&w->text, "name", f->name, "the name of an attachment"));
-    TRY(buf_format(&w->text, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: %s",
+    TRY(buf_format(&w->text, "\r\nContent-Transfer-Encoding: %s\r\nContent-Disposition: %s", mime_encoding_name(e.how),
                    f->cid.n ? "inline" : "attachment"));
     if (f->name.n)
         TRY(header_param(&w->text, "filename", f->name, "the name of an attachment"));
@@ -123,7 +142,7 @@ static err_t file_part(struct writer *w, const struct mime_file *f)
     if (f->cid.n)
         TRY(buf_format(&w->text, "Content-ID: <%.*s>\r\n", SLICE_ARG(f->cid)));
     TRY(buf_add(&w->text, S("\r\n")));
-    return add_content(w, &f->content, (struct mime_encoder){.how = MIME_BASE64}, NULL);
+    return add_content(w, &f->content, e, mime_is_message(f) ? &f->scan : NULL);
 }
 
 /* ---- the tree, innermost last ---- */

@@ -32,10 +32,11 @@ struct mime_text {
 };
 struct mime_file {
     struct mime_content content;
-    struct slice name;    /* UTF-8; may be empty */
-    struct slice type;    /* "image/png" */
-    struct slice charset; /* of text types, when it is known: "utf-8" */
-    struct slice cid;     /* inline when not empty */
+    struct slice name;     /* UTF-8; may be empty */
+    struct slice type;     /* "image/png" */
+    struct slice charset;  /* of text types, when it is known: "utf-8" */
+    struct slice cid;      /* inline when not empty */
+    struct mime_scan scan; /* of message/ types, which may not be encoded: see mime_is_message */
 };
 struct mime_field {
     struct slice name, value;
@@ -71,6 +72,10 @@ struct mime_message {
     bool eightbit; /* some byte is above 127 */
     bool utf8;     /* the header holds UTF-8 (RFC 6532) */
 };
+
+/* A message within the message must be readable without decoding (RFC 2046 section 5.2.1: 7bit or 8bit only); one that
+   cannot travel so goes as application/octet-stream, unharmed. */
+bool mime_is_message(const struct mime_file *);
 
 /* E_DATA with the field's name in the fault note. Memory comes from the arena. */
 MUST err_t mime_format(const struct mime_letter *, struct arena *, struct mime_message *);

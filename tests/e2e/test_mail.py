@@ -38,13 +38,15 @@ class Case(harness.TestCase):
         self.assertEqual(len(raw), 1)
         return email.message_from_bytes(raw[0], policy=email.policy.default)
 
-    def certificate(self, host='127.0.0.1', days=2, name='cert'):
+    def certificate(self, host='127.0.0.1', name='cert', expired=False):
         """A self-signed certificate and its key."""
         cert, key = (os.path.join(self.tmpdir, f'{name}.{x}') for x in ('pem', 'key'))
         san = f'IP:{host}' if host[0].isdigit() else f'DNS:{host}'
         subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key,
-                        '-out', cert, '-days', str(days), '-subj', f'/CN={host}', '-addext', f'subjectAltName={san}'],
+                        '-out', cert, '-days', '2', '-subj', f'/CN={host}', '-addext', f'subjectAltName={san}'],
                        check=True, stderr=subprocess.DEVNULL)
+        if expired:
+            subprocess.run(['openssl', 'x509', '-in', cert, '-signkey', key, '-days', '-1', '-out', cert], check=True, stderr=subprocess.DEVNULL)
         return cert, key
 
 
@@ -118,6 +120,28 @@ class Content(Case):
             self.assertLess(len(line), 999)
         for part in m.walk():
             self.assertEqual(part.defects, [])
+
+    def test_a_message_within_the_message(self):
+        """RFC 2046 section 5.2.1: 7bit or 8bit, never encoded; what cannot travel so is a file like any other."""
+        plain = b'From: x@example.org\r\nSubject: inner\r\n\r\n.dot\r\nno final newline'
+        eight = 'From: x@example.org\r\nSubject: inner\r\n\r\nGrüße\r\n'.encode()
+        long = b'Subject: inner\r\n\r\n' + b'x' * 1000 + b'\r\n'
+        for content, hide, encoding, kind in ((plain, (), '7bit', 'message/rfc822'), (plain.replace(b'\r', b''), (), '7bit', 'message/rfc822'),
+                                              (eight, (), '8bit', 'message/rfc822'),
+                                              (eight, ('--without', '8BITMIME'), 'base64', 'application/octet-stream'),
+                                              (long, (), 'base64', 'application/octet-stream')):
+            with self.subTest(content=content[:80], hide=hide):
+                server = self.sink(*hide)
+                self.send(server.port, '--text', 'see below', '-a', self.file('inner.eml', content))
+                part = next(self.message().iter_attachments())
+                self.assertEqual((part['content-transfer-encoding'], part.get_content_type()), (encoding, kind))
+                if kind == 'message/rfc822':
+                    inner = part.get_content()
+                    self.assertEqual(inner['subject'], 'inner')
+                    back = inner.get_payload(decode=True).replace(b'\r\n', b'\n')
+                    self.assertEqual(back, content.replace(b'\r', b'').partition(b'\n\n')[2])
+                else:
+                    self.assertEqual(part.get_payload(decode=True), content)
 
     def test_long_names(self):
         server = self.sink()
@@ -347,7 +371,13 @@ class Security(Case):
         self.send(server.port, '--ca', self.cert)
         other, key = self.certificate('other.example', name='other')
         wrong_host = self.sink('--tls-cert', other, '--tls-key', key)
-        self.send(wrong_host.port, '--ca', other, check=77)
+        _, _, err = self.send(wrong_host.port, '--ca', other, check=77)
+        self.assertIn('other.example', err)
+        old, key = self.certificate(name='old', expired=True)
+        expired = self.sink('--tls-cert', old, '--tls-key', key, '--users', self.users)
+        _, _, err = self.login(expired.port, '--ca', old, check=77)
+        self.assertIn('expired', err)
+        self.assertNotIn('AUTH', expired.stderr())
 
     def test_password_command(self):
         server = self.tls_sink('--require-auth')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""test_mail_servers.py -- l7 mail send against servers that other people wrote: Postfix with Dovecot's SASL, aiosmtpd."""
+"""test_mail_servers.py -- l7 mail send against servers that other people wrote: Postfix with Dovecot's SASL, Exim,
+aiosmtpd."""
 import email
 import email.policy
 import os
@@ -174,12 +175,134 @@ postlog unix-dgram n - n - 1 postlogd
         self.assertEqual(part.get_payload(decode=True), data)
         self.assertEqual(m.get_body().get_content().replace('\r\n', '\n'), '.\n..\nGrüße')
 
+    def test_delivery_status(self):
+        """RFC 3461: the report names the envelope id, the original recipient, and holds the header only."""
+        self.submit('--envelope-from', 'cid@example.org', '--dsn-notify', 'success,failure', '--dsn-ret', 'hdrs', '--dsn-envid', 'run+7 x',
+                    '-s', 'traced', '--text', 'the body\n')
+        report = next(m for m in self.delivered(2) if m.get_content_type() == 'multipart/report')
+        kinds = [p.get_content_type() for p in report.iter_parts()]
+        self.assertIn('text/rfc822-headers', kinds)
+        whole, about = next(p for p in report.iter_parts() if p.get_content_type() == 'message/delivery-status').get_payload()
+        self.assertEqual(whole['Original-Envelope-Id'], 'run+7 x')
+        self.assertEqual((about['Original-Recipient'], about['Action']), ('rfc822;bob@example.org', 'delivered'))
+        self.assertNotIn('the body', report.as_string())
+
     def test_batch(self):
         lines = ''.join('{"to": "%s@example.org", "subject": "n %d", "text": "x"}\n' % ('nobody' if i % 5 == 2 else 'bob', i)
                         for i in range(30))
         _, out, _ = self.submit('--batch', '-', input=lines, to=[], check=3)
         self.assertEqual((out.count('accepted'), out.count('refused')), (24, 6))
         self.assertEqual(len({m['subject'] for m in self.delivered(24)}), 24)
+
+
+class Exim(test_mail.Case):
+    """Another MTA: BDAT, PIPELINING, 8BITMIME, STARTTLS by GnuTLS, logins of its own."""
+
+    def setUp(self):
+        self.cert, self.key = self.certificate('127.0.0.1')
+        self.maildir, self.port = os.path.join(self.tmpdir, 'mail', 'inbox'), harness.free_port()
+        for d in ('spool', 'log', 'mail'):
+            os.makedirs(os.path.join(self.tmpdir, d))
+            os.chown(os.path.join(self.tmpdir, d), pwd.getpwnam(OWNER).pw_uid, pwd.getpwnam(OWNER).pw_gid)
+        os.chown(self.key, pwd.getpwnam(OWNER).pw_uid, -1)
+        # Debian's binary looks up an account of its own by name: it gets one in a view of /etc that only it has.
+        owner = pwd.getpwnam(OWNER)
+        with open('/etc/passwd') as users, open('/etc/group') as groups:
+            users = self.file('passwd', users.read() + f'Debian-exim:x:{owner.pw_uid}:{owner.pw_gid}::/nonexistent:/bin/false\n')
+            groups = self.file('group', groups.read() + f'Debian-exim:x:{owner.pw_gid}:\n')
+        conf = self.file('exim.conf', f'''
+exim_path = {peers.path('exim4')}
+exim_user = {OWNER}
+exim_group = {OWNER}
+never_users =
+spool_directory = {self.tmpdir}/spool
+log_file_path = {self.tmpdir}/log/%slog
+pid_file_path = {self.tmpdir}/spool/pid
+primary_hostname = mx.example
+domainlist local = example.org
+daemon_smtp_ports = {self.port}
+local_interfaces = 127.0.0.1
+keep_environment = LD_LIBRARY_PATH
+add_environment = PATH=/usr/bin:/bin
+tls_advertise_hosts = *
+tls_certificate = {self.cert}
+tls_privatekey = {self.key}
+chunking_advertise_hosts = *
+dsn_advertise_hosts = *
+smtputf8_advertise_hosts = *
+message_size_limit = 60M
+acl_smtp_rcpt = rcpt
+begin acl
+rcpt:
+  deny !authenticated = *
+       message = log in first
+  accept domains = +local
+         local_parts = bob : cid
+  deny message = no such user
+begin routers
+local:
+  driver = accept
+  domains = +local
+  transport = box
+begin transports
+box:
+  driver = appendfile
+  maildir_format
+  directory = {self.maildir}
+  user = {OWNER}
+  group = {OWNER}
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = ${{if and {{{{eq{{$auth2}}{{ann}}}}{{eq{{$auth3}}{{sesame}}}}}}}}
+  server_advertise_condition = ${{if def:tls_in_cipher}}
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = ${{if and {{{{eq{{$auth1}}{{ann}}}}{{eq{{$auth2}}{{sesame}}}}}}}}
+  server_advertise_condition = ${{if def:tls_in_cipher}}
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = ${{if eq{{$auth1}}{{ann}}{{sesame}}fail}}
+  server_advertise_condition = ${{if def:tls_in_cipher}}
+''')
+        self.password = self.file('password', 'sesame\n')
+        os.chmod(self.password, 0o600)
+        peers.start(self, 'exim4', ['-m', 'sh', '-c', 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"',
+                                    'sh', users, groups, peers.path('exim4'), '-C', conf, '-bdf', '-d-all'], self.port, program='/usr/bin/unshare')
+
+    def submit(self, *args, check=0, **kw):
+        return self.send(self.port, '--ca', self.cert, '--user', 'ann', '--password-file', self.password, *args, check=check, timeout='30s', **kw)
+
+    def test_content(self):
+        data = os.urandom(30 << 20)
+        _, _, err = self.submit('-s', 'Bild für 你', '-b', '-', '-a', self.file('große Datei.bin', data), '--trace', input='.\n..\nGrüße',
+                                to=['bob@example.org', 'cid@example.org', 'nobody@example.org'], check=3)
+        self.assertIn('BDAT 8388608\n', err)
+        self.wait_until(lambda: len(self.raw()) == 1, what='the delivery')  # one copy for both in one Maildir
+        m = self.message()
+        part = next(m.iter_attachments())
+        self.assertEqual((m['subject'], part.get_filename()), ('Bild für 你', 'große Datei.bin'))
+        self.assertEqual(part.get_payload(decode=True), data)
+        self.assertEqual(m.get_body().get_content().replace('\r\n', '\n'), '.\n..\nGrüße')
+
+    def test_mechanisms(self):
+        for mech in ('PLAIN', 'LOGIN', 'CRAM-MD5', 'auto'):
+            with self.subTest(mech):
+                self.submit('--auth', mech, '--text', 'hi')
+        _, _, err = self.send(self.port, '--ca', self.cert, '--user', 'ann', '--password-command', 'echo wrong', check=77)
+        self.assertIn('535', err)
+        _, _, err = self.send(self.port, '--ca', self.cert, check=69)
+        self.assertIn('log in first', err)
+
+    def test_batch(self):
+        lines = ''.join('{"to": "%s@example.org", "subject": "n %d", "text": "x"}\n' % ('nobody' if i % 5 == 2 else 'bob', i)
+                        for i in range(20))
+        _, out, _ = self.submit('--batch', '-', input=lines, to=[], check=3)
+        self.assertEqual((out.count('accepted'), out.count('refused')), (16, 4))
 
 
 AIOSMTPD = '''

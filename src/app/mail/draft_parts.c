@@ -76,7 +76,7 @@ static err_t open_file(struct mail_draft *d, const char *arg, const char *field,
     TRY(header_value_check(f->name, field));
     struct slice type = media_type(f->name);
     f->type = slice_trim(slice_first(type, slice_find(type, ';', 0)));
-    return look_at_text(f);
+    return mime_is_message(f) ? content_scan(&f->content, &f->scan) : look_at_text(f);
 }
 
 static err_t open_files(const struct mail_options *o, struct mail_draft *d)
