@@ -77,6 +77,21 @@ struct slice arena_copy(struct arena *a, struct slice s)
     return slice_of(p, s.n);
 }
 
+struct slice arena_join(struct arena *a, const struct slice *v, size_t n)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += v[i].n;
+    char *p = arena_new(a, total + 1, 1), *at = p;
+    if (!p)
+        return SLICE_NONE;
+    for (size_t i = 0; i < n; at += v[i++].n)
+        if (v[i].n)
+            memcpy(at, v[i].p, v[i].n);
+    *at = 0;
+    return slice_of(p, total);
+}
+
 struct slice arena_format(struct arena *a, const char *fmt, ...)
 {
     va_list ap, again;

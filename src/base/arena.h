@@ -26,6 +26,8 @@ void *arena_new(struct arena *, size_t size, size_t align); /* not zeroed; NULL 
 
 /* Copies end in a NUL that is not counted. p is NULL only past the cap. */
 struct slice arena_copy(struct arena *, struct slice);
+/* The pieces one behind the other, zero-terminated. */
+struct slice arena_join(struct arena *, const struct slice *, size_t n);
 struct slice arena_format(struct arena *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void arena_reset(struct arena *);

@@ -22,6 +22,7 @@ enum { BUF_MAX = 64 << 20 };
 MUST err_t buf_room(struct buf *, size_t want, char **at);
 MUST err_t buf_add(struct buf *, struct slice);
 MUST err_t buf_add_char(struct buf *, char);
+MUST err_t buf_add_u64(struct buf *, uint64_t); /* in decimal */
 MUST err_t buf_format(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_eat(struct buf *, size_t n); /* drop the first n bytes */
 void buf_free(struct buf *);          /* leaves an empty, usable buffer with the same max */

@@ -78,6 +78,15 @@ bool slice_cut(struct slice *rest, char sep, struct slice *head)
     return true;
 }
 
+struct slice slice_of_u64(uint64_t v, char room[SLICE_U64])
+{
+    char *at = room + SLICE_U64;
+    do
+        *--at = (char)('0' + v % 10);
+    while (v /= 10);
+    return slice_of(at, (size_t)(room + SLICE_U64 - at));
+}
+
 bool slice_u64(struct slice s, uint64_t *out)
 {
     uint64_t v = 0;

@@ -100,6 +100,10 @@ struct slice slice_trim(struct slice s); /* without SP and HTAB at both ends */
    `*head` untouched, when nothing is left; the last part is returned even when no `sep` follows it. */
 bool slice_cut(struct slice *rest, char sep, struct slice *head);
 
+/* In decimal, at the end of `room`. */
+enum { SLICE_U64 = 20 };
+struct slice slice_of_u64(uint64_t, char room[SLICE_U64]);
+
 /* The whole slice as a number in [0, UINT64_MAX]; digits only, at least one; false on anything else. */
 bool slice_u64(struct slice s, uint64_t *out);
 bool slice_hex_u64(struct slice s, uint64_t *out);

@@ -20,13 +20,25 @@ uint64_t cache_key_seed(void)
     return s;
 }
 
-static bool part_ok(struct slice s, const char *delimiters)
+/* What may not stand in a part: delimiters that would end it, white space and controls. One bit a part. */
+enum { IN_SCHEME = 1, IN_HOST = 2, IN_HOST_V6 = 4, IN_PATH = 8, IN_QUERY = 16, IN_ANY = 31 };
+static const uint8_t refused[256] = {
+    [0 ... ' '] = IN_ANY,
+    [0x7f] = IN_ANY,
+    ['#'] = IN_ANY,
+    ['?'] = IN_ANY & ~IN_QUERY,
+    ['/'] = IN_SCHEME | IN_HOST | IN_HOST_V6,
+    ['@'] = IN_SCHEME | IN_HOST | IN_HOST_V6,
+    ['['] = IN_HOST | IN_HOST_V6,
+    [']'] = IN_HOST | IN_HOST_V6,
+    [':'] = IN_SCHEME | IN_HOST,
+};
+
+static bool part_ok(struct slice s, unsigned part)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c <= ' ' || c == 0x7f || strchr(delimiters, c))
+    for (size_t i = 0; i < s.n; i++)
+        if (refused[(unsigned char)s.p[i]] & part)
             return false;
-    }
     return true;
 }
 
@@ -44,32 +56,21 @@ static char *put_lower(char *at, struct slice s)
     return at + s.n;
 }
 
-static char *put_port(char *at, uint16_t port)
-{
-    char digits[5];
-    int n = 0;
-    for (; port; port /= 10)
-        digits[n++] = (char)('0' + port % 10);
-    *at++ = ':';
-    while (n)
-        *at++ = digits[--n];
-    return at;
-}
-
 bool cache_key_make(struct cache_key *key, const struct uri *u, struct slice scheme, struct arena *arena)
 {
     struct slice s = u->scheme.n ? u->scheme : scheme;
-    if (!u->host.n || !part_ok(u->host, u->ipv6 ? "/?#@[]" : "/?#@[]:") || !part_ok(u->path, "?#") ||
-        !part_ok(u->query, "#") || !part_ok(s, ":/?#@"))
+    if (!u->host.n || !part_ok(u->host, u->ipv6 ? IN_HOST_V6 : IN_HOST) || !part_ok(u->path, IN_PATH) ||
+        !part_ok(u->query, IN_QUERY) || !part_ok(s, IN_SCHEME))
         return false;
-    char *text = arena_new(arena, s.n + u->host.n + u->path.n + u->query.n + 16, 1), *at = text;
+    char digits[SLICE_U64], *text = arena_new(arena, s.n + u->host.n + u->path.n + u->query.n + 16, 1);
+    char *at = text;
     if (!text)
         return false;
     at = put(put_lower(at, s), S("://"));
     at = u->ipv6 ? put(put_lower(put(at, S("[")), u->host), S("]")) : put_lower(at, u->host);
     uint16_t usual = slice_eq_case(s, S("https")) ? 443 : 80;
     if (u->port && u->port != usual)
-        at = put_port(at, u->port);
+        at = put(put(at, S(":")), slice_of_u64(u->port, digits));
     at = put(at, u->path.n ? u->path : S("/"));
     if (u->has_query)
         at = put(put(at, S("?")), u->query);

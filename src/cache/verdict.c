@@ -19,17 +19,12 @@ static char *put(char *at, const char *text)
 
 static char *put_number(char *at, int64_t v)
 {
-    char digits[20];
-    int n = 0;
-    uint64_t u = v < 0 ? (uint64_t)-v : (uint64_t)v;
+    char room[SLICE_U64];
     if (v < 0)
         *at++ = '-';
-    do
-        digits[n++] = (char)('0' + u % 10);
-    while (u /= 10);
-    while (n)
-        *at++ = digits[--n];
-    return at;
+    struct slice digits = slice_of_u64(v < 0 ? (uint64_t)-v : (uint64_t)v, room);
+    memcpy(at, digits.p, digits.n);
+    return at + digits.n;
 }
 
 /* Written by hand: this is on the path of every hit. */

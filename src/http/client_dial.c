@@ -17,16 +17,26 @@ static bool tunnels(const struct client_request *rq)
     return rq->proxy && (rq->secure || rq->tunnel);
 }
 
+static err_t add_place(struct buf *out, struct slice how, struct slice host, uint16_t port)
+{
+    TRY(buf_add(out, how));
+    TRY(buf_add(out, host));
+    TRY(buf_add_char(out, ':'));
+    return buf_add_u64(out, port);
+}
+
 err_t client_key(const struct client_request *rq, struct buf *out)
 {
     const struct client_proxy *p = rq->proxy;
     if (rq->unix_path)
         TRY(buf_format(out, "unix %s ", rq->unix_path));
     if (p)
-        TRY(buf_format(out, "%s %.*s:%u ", p->secure ? "https-proxy" : "proxy", SLICE_ARG(p->host), p->port));
+        TRY(add_place(out, p->secure ? S("https-proxy ") : S("proxy "), p->host, p->port));
+    if (p)
+        TRY(buf_add_char(out, ' '));
     if (p && !tunnels(rq))
         return NULL; /* whatever the origin: the proxy goes there */
-    return buf_format(out, "%s %.*s:%u", rq->secure ? "https" : "http", SLICE_ARG(rq->host), port_of(rq));
+    return add_place(out, rq->secure ? S("https ") : S("http "), rq->host, port_of(rq));
 }
 
 /* ---- TLS ---- */

@@ -59,23 +59,46 @@ unsigned fields_flags(enum http_field_id id)
     return known[id].flags;
 }
 
+/* tchar, RFC 9110 section 5.6.2. */
+static const bool token_char[256] = {
+    ['0' ... '9'] = true,  ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,
+    ['#' ... '\''] = true, ['*'] = true,         ['+'] = true,         ['-'] = true,
+    ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true,
+};
+
 bool fields_name_ok(struct slice name)
 {
-    for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
-        if (!ascii_alpha(c) && !ascii_digit(c) && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c)))
+    for (size_t i = 0; i < name.n; i++)
+        if (!token_char[(unsigned char)name.p[i]])
             return false;
-    }
     return name.n > 0;
+}
+
+static inline bool value_char(char c)
+{
+    return ((unsigned char)c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* Eight bytes at once, of which none is below 0x20 or DEL; a false "no" is possible. */
+static inline bool eight_plain(const char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    uint64_t w, del;
+    memcpy(&w, p, sizeof w);
+    del = w ^ ones * 0x7f;
+    return !(((w - ones * 0x20) & ~w & high) | ((del - ones) & ~del & high));
 }
 
 bool fields_value_ok(struct slice value)
 {
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
+    size_t i = 0;
+    while (value.n - i >= 8 && eight_plain(value.p + i))
+        i += 8;
+    if (i && value.n - i < 8 && eight_plain(value.p + value.n - 8)) /* the rest, with some that was looked at */
+        return true;
+    for (; i < value.n; i++)
+        if (!value_char(value.p[i]))
             return false;
-    }
     return true;
 }
 
@@ -205,6 +228,15 @@ static bool grow(struct arena *a, struct http_fields *f)
 bool fields_add(struct arena *a, struct http_fields *f, struct slice name, struct slice value)
 {
     return grow(a, f) && fields_push(f, name, value);
+}
+
+bool fields_add_line(struct arena *a, struct http_fields *f, const struct http_field *line)
+{
+    if (!grow(a, f))
+        return false;
+    f->v[f->n++] = *line;
+    note(f, line->id);
+    return true;
 }
 
 bool fields_add_id(struct arena *a, struct http_fields *f, enum http_field_id id, struct slice value)

@@ -15,6 +15,8 @@ enum { HEURISTIC_PART = 10, HEURISTIC_MAX = 86400 };
 static bool date_any_case(struct slice s, int64_t now_s, int64_t *out)
 {
     char text[40];
+    if (date_parse(s, now_s, out))
+        return true; /* written as it should be, as most are */
     if (s.n > sizeof text)
         return false;
     for (size_t i = 0; i < s.n; i++) {
@@ -202,9 +204,9 @@ static bool shared_reuse_allowed(const struct cache_control *cc)
     return cc->has & (CC_PUBLIC | CC_MUST_REVALIDATE) || cc->s_maxage != CC_ABSENT; /* section 3.5 */
 }
 
-static const char *unstorable_response(uint16_t status, const struct http_fields *f, const struct cache_control *cc,
-                                       const struct fresh_info *info)
+const char *fresh_forbidden(uint16_t status, const struct fresh_rules *rules)
 {
+    const struct cache_control *cc = &rules->cc;
     if (cc->has & CC_MUST_UNDERSTAND) {
         /* Section 5.2.2.3: understanding the status takes the accompanying no-store away. */
         if (!fresh_status_understood(status))
@@ -214,6 +216,16 @@ static const char *unstorable_response(uint16_t status, const struct http_fields
     }
     if (cc->has & CC_PRIVATE)
         return "the response is private (RFC 9111 section 5.2.2.7)";
+    return NULL;
+}
+
+static const char *unstorable_response(uint16_t status, const struct http_fields *f, const struct fresh_rules *rules,
+                                       const struct fresh_info *info)
+{
+    const struct cache_control *cc = &rules->cc;
+    const char *why = fresh_forbidden(status, rules);
+    if (why)
+        return why;
     if (!(info->flags & FRESH_EXPLICIT) && !(cc->has & CC_PUBLIC) && !status_heuristic(status))
         return "neither freshness nor public, and the status is not cacheable by itself (RFC 9111 section 3)";
     for (uint16_t i = 0; i < f->n; i++)
@@ -246,7 +258,7 @@ const char *fresh_unstorable(const struct fresh_request *r, uint16_t status, con
         return "the request says no-store (RFC 9111 section 5.2.1.5)";
     if (r->authorization && !shared_reuse_allowed(cc))
         return "the request is authorized and the response does not allow sharing (RFC 9111 section 3.5)";
-    return unstorable_response(status, f, cc, info);
+    return unstorable_response(status, f, rules, info);
 }
 
 /* Is a response this many seconds past its lifetime acceptable to the request by max-stale? */

@@ -48,6 +48,9 @@ void fresh_compute(struct fresh_info *, uint16_t status, const struct http_field
 int64_t fresh_age(const struct fresh_info *, int64_t now_ns); /* current_age, s, 0 .. CC_SECONDS_MAX */
 int64_t fresh_ttl(const struct fresh_info *, int64_t now_ns); /* lifetime - age; negative when stale */
 
+/* What the response forbids whatever its freshness (no-store, private): why, or NULL. Part of the next one; by itself
+   it spares the rest of the work. */
+const char *fresh_forbidden(uint16_t status, const struct fresh_rules *);
 /* Section 3: NULL when the response may be stored, else why not. 206 and POST are judged here as well; that the
    206 can be placed and the Content-Location of a POST names the target is the caller's to see. */
 const char *fresh_unstorable(const struct fresh_request *, uint16_t status, const struct http_fields *,

@@ -88,7 +88,7 @@ err_t client_request_head(const struct client_request *rq, struct buf *out)
         TRY(add_line(out, S("Proxy-Authorization"), rq->proxy->authorization));
     for (int i = 0; rq->fields && i < rq->fields->n; i++) {
         const struct http_field *f = &rq->fields->v[i];
-        if (!fields_name_ok(f->name) || !fields_value_ok(f->value))
+        if ((f->id == F_OTHER && !fields_name_ok(f->name)) || !fields_value_ok(f->value))
             return fault(E_USAGE, "header field '%.*s': a character that is not allowed", SLICE_ARG(f->name));
         if (f->id != F_CONTENT_LENGTH && f->id != F_TRANSFER_ENCODING)
             TRY(add_line(out, f->name, f->value));

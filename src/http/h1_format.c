@@ -25,7 +25,7 @@ err_t h1_format_request_line(struct buf *b, struct slice method, struct slice ta
 err_t h1_format_status_line(struct buf *b, uint16_t status, struct slice reason)
 {
     struct slice known = status_line(status);
-    if (known.n && !reason.n)
+    if (known.n && (!reason.n || slice_eq(reason, slice_of(known.p + 13, known.n - 15)))) /* as it is usual */
         return buf_add(b, known);
     if (!fields_value_ok(reason) || status < 100 || status > 999)
         return fault(E_INTERNAL, "a status line that cannot be sent");
@@ -41,10 +41,10 @@ static char *put(char *p, struct slice s)
     return p + s.n;
 }
 
-err_t h1_format_field(struct buf *b, struct slice name, struct slice value)
+static err_t add_field(struct buf *b, struct slice name, struct slice value, bool known)
 {
     char *p;
-    if (!fields_name_ok(name) || !fields_value_ok(value))
+    if ((!known && !fields_name_ok(name)) || !fields_value_ok(value))
         return fault(E_INTERNAL, "a header field that cannot be sent");
     size_t n = name.n + value.n + 4;
     TRY(buf_room(b, n, &p));
@@ -56,10 +56,15 @@ err_t h1_format_field(struct buf *b, struct slice name, struct slice value)
     return NULL;
 }
 
+err_t h1_format_field(struct buf *b, struct slice name, struct slice value)
+{
+    return add_field(b, name, value, false);
+}
+
 err_t h1_format_fields(struct buf *b, const struct http_fields *f)
 {
     for (uint16_t i = 0; i < f->n; i++)
-        TRY(h1_format_field(b, f->v[i].name, f->v[i].value));
+        TRY(add_field(b, f->v[i].name, f->v[i].value, f->v[i].id != F_OTHER)); /* a name that is known is a token */
     return NULL;
 }
 

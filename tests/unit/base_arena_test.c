@@ -53,9 +53,21 @@ static void large_wishes_and_the_cap(void **state)
     arena_thread_done();
 }
 
+static void pieces_joined(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct slice all = arena_join(&a, (struct slice[]){S("/path"), S("?"), SLICE_NONE, S("q=1")}, 4);
+    assert_int_equal(all.n, 9);
+    assert_string_equal(all.p, "/path?q=1");
+    assert_string_equal(arena_join(&a, NULL, 0).p, "");
+    arena_reset(&a);
+    arena_thread_done();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(aligned_and_apart), cmocka_unit_test(copies_end_in_nul),
-                                       cmocka_unit_test(large_wishes_and_the_cap)};
+                                       cmocka_unit_test(pieces_joined), cmocka_unit_test(large_wishes_and_the_cap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,15 @@ static void numbers_are_strict(void **state)
     assert_false(slice_hex_u64(S("10000000000000000"), &v));
 }
 
+static void numbers_as_text(void **state)
+{
+    (void)state;
+    char room[SLICE_U64];
+    assert_true(slice_eq(slice_of_u64(0, room), S("0")));
+    assert_true(slice_eq(slice_of_u64(10, room), S("10")));
+    assert_true(slice_eq(slice_of_u64(UINT64_MAX, room), S("18446744073709551615")));
+}
+
 static void cut_returns_every_part_once(void **state)
 {
     (void)state;
@@ -40,6 +49,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_strict),
+        cmocka_unit_test(numbers_as_text),
         cmocka_unit_test(cut_returns_every_part_once),
         cmocka_unit_test(hash_folds_case_only_when_asked),
     };

@@ -77,6 +77,28 @@ static void names_and_values_that_may_be_sent(void **state)
     assert_false(fields_value_ok(slice_of("a\0", 2)));
 }
 
+/* Values are looked at eight bytes at a time: every byte at every place among every kind of neighbour. */
+static void every_byte_at_every_place(void **state)
+{
+    (void)state;
+    static const char fill[] = {'a', '\t', (char)0x80, (char)0xff, ' '};
+    char text[20];
+    for (size_t k = 0; k < sizeof fill; k++)
+        for (size_t n = 1; n <= sizeof text; n++)
+            for (size_t at = 0; at < n; at++)
+                for (int c = 0; c < 256; c++) {
+                    memset(text, fill[k], n);
+                    text[at] = (char)c;
+                    bool ok = (c >= 0x20 && c != 0x7f) || c == '\t';
+                    assert_int_equal(fields_value_ok(slice_of(text, n)), ok);
+                }
+    for (int c = 1; c < 256; c++) {
+        text[0] = (char)c;
+        bool ok = ascii_alpha(text[0]) || ascii_digit(text[0]) || strchr("!#$%&'*+-.^_`|~", c) != NULL;
+        assert_int_equal(fields_name_ok(slice_of(text, 1)), ok);
+    }
+}
+
 static void phrases(void **state)
 {
     (void)state;
@@ -95,6 +117,7 @@ int main(void)
         cmocka_unit_test(elements_of_several_lines),
         cmocka_unit_test(adding_and_removing),
         cmocka_unit_test(names_and_values_that_may_be_sent),
+        cmocka_unit_test(every_byte_at_every_place),
         cmocka_unit_test(phrases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,15 +71,6 @@ static char *put(char *at, struct slice s)
     return at + s.n;
 }
 
-static struct slice decimal(char *end, uint64_t v)
-{
-    char *at = end;
-    do
-        *--at = (char)('0' + v % 10);
-    while (v /= 10);
-    return slice_of(at, (size_t)(end - at));
-}
-
 static err_t add_to_copy(struct job *j, struct http_fields *f, struct slice age, struct slice status)
 {
     struct http_field *v = ARENA_ARRAY(j->arena, struct http_field, (size_t)f->n + 2);
@@ -94,8 +85,8 @@ static err_t add_to_copy(struct job *j, struct http_fields *f, struct slice age,
 /* The whole head of a hit as lines and as fields, in the arena. */
 static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age, struct http_response *r)
 {
-    char digits[24];
-    struct slice age_text = decimal(digits + sizeof digits, (uint64_t)age);
+    char digits[SLICE_U64];
+    struct slice age_text = slice_of_u64((uint64_t)age, digits);
     char *lines = arena_new(j->arena, o->head.n + EXTRA_ROOM, 1);
     if (!lines)
         return E_NO_MEMORY;

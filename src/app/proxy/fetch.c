@@ -96,10 +96,8 @@ static struct slice target_text(struct job *j)
 {
     if (j->in->method == M_OPTIONS && !j->target.path.n && !j->target.has_query)
         return S("*");
-    if (j->target.has_query)
-        return arena_format(j->arena, "%.*s?%.*s", SLICE_ARG(j->target.path.n ? j->target.path : S("/")),
-                            SLICE_ARG(j->target.query));
-    return j->target.path.n ? j->target.path : S("/");
+    struct slice path = j->target.path.n ? j->target.path : S("/");
+    return j->target.has_query ? arena_join(j->arena, (struct slice[]){path, S("?"), j->target.query}, 3) : path;
 }
 
 static err_t add_conditions(struct job *j, const struct fetch_terms *terms, struct http_fields *out)

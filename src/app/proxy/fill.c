@@ -68,8 +68,11 @@ const char *fill_refused(struct job *j, struct fetch *t)
     uint64_t total;
     ask.range = ask.range || t->partner;
     fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);
+    const char *why = fresh_forbidden(r->status, &t->rules);
+    if (why)
+        return why; /* before the arithmetic: what passes through is to pass fast */
     fresh_compute(&t->info, r->status, &r->fields, &t->rules, t->request_ns, t->response_ns);
-    const char *why = fresh_unstorable(&ask, r->status, &r->fields, &t->rules, &t->info);
+    why = fresh_unstorable(&ask, r->status, &r->fields, &t->rules, &t->info);
     if (!why)
         why = place(t, &total);
     if (!why && total != CACHE_LENGTH_UNKNOWN && total > j->p->o.object_max)
@@ -93,11 +96,11 @@ static err_t merged_fields(struct job *j, const struct http_fields *old, const s
 {
     for (uint16_t i = 0; i < old->n; i++)
         if (!fresh_field_updates(&old->v[i]) || !in_fields(fresh, &old->v[i]))
-            if (!fields_add(j->arena, out, old->v[i].name, old->v[i].value))
+            if (!fields_add_line(j->arena, out, &old->v[i]))
                 return E_NO_MEMORY;
     for (uint16_t i = 0; i < fresh->n; i++)
         if (fresh_field_updates(&fresh->v[i]) || fresh->v[i].id == F_AGE)
-            if (!fields_add(j->arena, out, fresh->v[i].name, fresh->v[i].value))
+            if (!fields_add_line(j->arena, out, &fresh->v[i]))
                 return E_NO_MEMORY;
     return NULL;
 }
@@ -148,7 +151,7 @@ static err_t stored_fields(struct job *j, struct fetch *t, struct http_fields *o
     TRY(head_from_origin(&r->fields, r->version, &t->rules.cc, j->arena, &all));
     for (uint16_t i = 0; i < all.n; i++)
         if (fresh_field_stored(&all.v[i]) && (r->status != 206 || all.v[i].id != F_CONTENT_RANGE))
-            if (!fields_add(j->arena, out, all.v[i].name, all.v[i].value))
+            if (!fields_add_line(j->arena, out, &all.v[i]))
                 return E_NO_MEMORY;
     return NULL;
 }

@@ -4,7 +4,7 @@
 /* Fields that never pass, whatever Connection says (RFC 9110 section 7.6.1). */
 static bool hop(const struct http_field *f)
 {
-    return fields_flags(f->id) & FIELD_HOP || slice_eq_case(f->name, S("Proxy-Connection"));
+    return f->id != F_OTHER ? fields_flags(f->id) & FIELD_HOP : slice_eq_case(f->name, S("Proxy-Connection"));
 }
 
 bool head_listed(const struct http_fields *f, struct slice name)
@@ -58,9 +58,9 @@ static err_t add_forwarded(const struct head_forwarded *w, struct arena *a, stru
     struct slice peer = arena_copy(a, slice_z(addr_text_host(w->peer, text)));
     bool six = w->peer->sa.sa_family == AF_INET6;
     struct slice proto = w->secure ? S("https") : S("http");
-    struct slice whole =
-        arena_format(a, six ? "for=\"[%.*s]\";host=\"%.*s\";proto=%.*s" : "for=%.*s;host=\"%.*s\";proto=%.*s",
-                     SLICE_ARG(peer), SLICE_ARG(w->host), SLICE_ARG(proto));
+    const struct slice parts[] = {
+        six ? S("for=\"[") : S("for="), peer, six ? S("]\";host=\"") : S(";host=\""), w->host, S("\";proto="), proto};
+    struct slice whole = arena_join(a, parts, sizeof parts / sizeof parts[0]);
     if (!peer.p || !whole.p || !fields_add_id(a, out, F_FORWARDED, whole) ||
         !fields_add_id(a, out, F_X_FORWARDED_FOR, peer))
         return E_HEADER_TOO_LARGE;
@@ -82,8 +82,10 @@ err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_
         const struct http_field *f = &in->v[i];
         if (request_drops(h, f, any_listed))
             continue;
-        struct slice value = f->id == F_MAX_FORWARDS && counts ? one_less(a, f->value) : f->value;
-        ok = fields_add(a, out, f->name, value);
+        struct http_field line = *f;
+        if (f->id == F_MAX_FORWARDS && counts)
+            line.value = one_less(a, f->value);
+        ok = fields_add_line(a, out, &line);
     }
     if (ok && h->upgrade)
         ok = fields_add_id(a, out, F_CONNECTION, S("Upgrade")) &&
@@ -115,7 +117,7 @@ err_t head_from_origin(const struct http_fields *in, uint8_t version, const stru
             continue;
         if (strip && (f->id == F_PROXY_AUTHENTICATE || f->id == F_PROXY_AUTHENTICATION_INFO))
             continue; /* RFC 9111 section 3.1 */
-        if (!fields_add(a, out, f->name, f->value))
+        if (!fields_add_line(a, out, f))
             return E_TOO_LARGE;
     }
     return fields_add_id(a, out, F_VIA, head_via(version)) ? NULL : E_TOO_LARGE;
@@ -125,7 +127,7 @@ err_t head_strip(const struct http_fields *in, const struct cache_control *strip
                  struct http_fields *out)
 {
     for (uint16_t i = 0; i < in->n; i++)
-        if (!stripped(strip, in->v[i].name) && !fields_add(a, out, in->v[i].name, in->v[i].value))
+        if (!stripped(strip, in->v[i].name) && !fields_add_line(a, out, &in->v[i]))
             return E_TOO_LARGE;
     return NULL;
 }
