@@ -3,8 +3,8 @@
  * memory.h -- the memory tier: an index of stored responses and the policy of what to keep.
  *
  * Shared by all loops. The index is cut into shards, each behind a mutex that is held for a look-up only. Eviction
- * is S3-FIFO (Yang et al., SOSP 2023) by bytes: a new object enters a small queue that has a tenth of the room; what
- * was asked for again there moves to the main queue, the rest leaves and is remembered as a ghost; a ghost that
+ * is S3-FIFO (Yang et al., SOSP 2023) by bytes: a new object enters a small queue that has a twentieth of the room;
+ * what was asked for again there moves to the main queue, the rest leaves and is remembered as a ghost; a ghost that
  * comes back enters the main queue at once. So a scan passes through the small queue and displaces nothing. A hit
  * only raises a small count in the object: no list is touched, no queue lock taken.
  *

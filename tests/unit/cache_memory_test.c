@@ -2,12 +2,13 @@
 #include "tests/unit/unit.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/list.h"
 #include "base/random.h"
 #include "cache/memory.h"
+#include "tests/unit/cache_policies.h"
 
 static struct cache_key key_of(uint32_t id, char text[24])
 {
@@ -68,6 +69,43 @@ static void keeps_to_its_capacity(void **state)
     cache_memory_free(m);
 }
 
+/* Several threads put objects in while another looks: not for a moment is there more than the limit. */
+enum { PUTTERS = 3, PUTS = 4000 };
+static const uint64_t LIMIT = 100000;
+
+static void *put_many(void *arg)
+{
+    struct cache_memory *m = arg;
+    struct prng r;
+    prng_seed(&r, random_u64());
+    for (int i = 0; i < PUTS; i++) {
+        uint32_t id = (uint32_t)prng_below(&r, 300);
+        if (!get(m, id))
+            put(m, id, 100 + prng_below(&r, 9000));
+    }
+    return NULL;
+}
+
+static void keeps_to_its_capacity_under_threads(void **state)
+{
+    (void)state;
+    struct cache_memory *m;
+    struct cache_memory_stats s = {0};
+    pthread_t t[PUTTERS];
+    uint64_t most = 0;
+    assert_ok(cache_memory_new(LIMIT, NULL, &m));
+    for (int i = 0; i < PUTTERS; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, put_many, m), 0);
+    for (int looks = 0; looks < 20000 || s.evictions < PUTS; looks++) {
+        cache_memory_stats(m, &s);
+        most = s.bytes > most ? s.bytes : most;
+    }
+    for (int i = 0; i < PUTTERS; i++)
+        pthread_join(t[i], NULL);
+    assert_true(most <= LIMIT && most > LIMIT / 2);
+    cache_memory_free(m);
+}
+
 static void purges(void **state)
 {
     (void)state;
@@ -86,36 +124,9 @@ static void purges(void **state)
     cache_memory_free(m);
 }
 
-/* Beside it: a plain LRU of as many objects. */
-struct lru_entry {
-    struct list link;
-    bool in;
-};
-struct lru {
-    struct list order;
-    struct lru_entry *v;
-    size_t n, cap;
-};
+/* ---- What share of the requests it answers, beside other policies ---- */
 
-static bool lru_access(struct lru *l, uint32_t id)
-{
-    struct lru_entry *e = &l->v[id];
-    bool hit = e->in;
-    if (hit)
-        list_remove(&e->link);
-    else if (l->n == l->cap) {
-        struct lru_entry *old = LIST_ENTRY(l->order.next, struct lru_entry, link);
-        list_remove(&old->link);
-        old->in = false;
-    } else {
-        l->n++;
-    }
-    e->in = true;
-    list_add_last(&l->order, &e->link);
-    return hit;
-}
-
-enum { OBJECTS = 10000, SCAN_AT = 20000, ACCESSES = 300000, SCAN = 3000, ROOM = OBJECTS / 10 };
+enum { OBJECTS = 10000, ACCESSES = 150000, ROOM = OBJECTS / 10 };
 
 static double *zipf_table(double skew)
 {
@@ -140,44 +151,84 @@ static uint32_t zipf(const double *sum, double u)
     return low;
 }
 
-/* Zipf requests, and now and then a scan over objects that nobody asks for again; a tenth of the working set fits. */
-static void beats_lru_when_scans_pass(void **state)
+struct mix {
+    double skew;
+    size_t every, scan; /* after so many requests, so many for what nobody asks for again */
+    size_t drift;       /* after so many, what was the most popular is the least; 0: never */
+};
+
+static struct trace make_trace(const struct mix *m)
 {
-    (void)state;
-    struct cache_memory *m;
-    struct cache_object *sample = make(0, 100);
-    assert_ok(cache_memory_new(sample->memory * ROOM + ROOM * 4, NULL, &m));
-    cache_object_unref(sample);
-    size_t ids = OBJECTS + (size_t)(ACCESSES / SCAN_AT + 1) * SCAN;
-    struct lru lru = {.v = calloc(ids, sizeof *lru.v), .cap = ROOM};
-    list_init(&lru.order);
-    double *sum = zipf_table(0.9);
+    struct trace t = {.v = malloc(ACCESSES * sizeof *t.v), .n = ACCESSES, .ids = OBJECTS};
+    double *sum = zipf_table(m->skew);
     struct prng r;
     prng_seed(&r, 42);
-    uint64_t ours = 0, theirs = 0, perfect = 0, asked = 0;
-    uint32_t scan_id = OBJECTS;
-    for (int i = 0; i < ACCESSES; i++) {
-        bool scanning = i % SCAN_AT < SCAN && i >= SCAN_AT;
-        uint32_t id = scanning ? scan_id++ : zipf(sum, prng_unit(&r));
-        asked++;
-        theirs += lru_access(&lru, id);
-        perfect += id < ROOM; /* who knows the probabilities keeps the most popular ones */
-        if (get(m, id))
-            ours++;
-        else
-            put(m, id, 100);
+    for (size_t i = 0; i < t.n; i++) {
+        bool scanning = i >= m->every && i % m->every < m->scan;
+        size_t moved = m->drift ? i / m->drift : 0;
+        t.v[i] = scanning ? t.ids++ : (uint32_t)((zipf(sum, prng_unit(&r)) + moved) % OBJECTS);
     }
-    printf("# hits: s3-fifo %.4f, lru %.4f, most popular kept %.4f\n", (double)ours / (double)asked,
-           (double)theirs / (double)asked, (double)perfect / (double)asked);
-    assert_true(ours > theirs);
     free(sum);
-    free(lru.v);
+    return t;
+}
+
+/* The real one. */
+static size_t store_hits(const struct trace *t, size_t room)
+{
+    struct cache_memory *m;
+    struct cache_object *sample = make(OBJECTS, 100);
+    size_t hits = 0;
+    assert_ok(cache_memory_new(sample->memory * room, NULL, &m));
+    cache_object_unref(sample);
+    for (size_t i = 0; i < t->n; i++) {
+        bool hit = get(m, t->v[i]);
+        hits += hit;
+        if (!hit)
+            put(m, t->v[i], 100);
+    }
     cache_memory_free(m);
+    return hits;
+}
+
+static void as_good_as_the_best_policy(void **state)
+{
+    (void)state;
+    static const struct mix mixes[] = {{0.9, 20000, 3000, 0},
+                                       {0.7, 20000, 3000, 0},
+                                       {1.0, 10000, 2000, 0},
+                                       {0.9, 20000, 3000, 300},
+                                       {0.9, ACCESSES, 0, 0}};
+    static const struct {
+        const char *name;
+        size_t (*hits)(const struct trace *, size_t room);
+    } other[] = {{"lru", policy_lru},
+                 {"lfu", policy_lfu},
+                 {"arc", policy_arc},
+                 {"sieve", policy_sieve},
+                 {"w-tinylfu", policy_wtinylfu}};
+    for (size_t i = 0; i < sizeof mixes / sizeof mixes[0]; i++) {
+        struct trace t = make_trace(&mixes[i]);
+        double ours = (double)store_hits(&t, ROOM) / ACCESSES, lru = 0, best = 0;
+        printf("# zipf %.1f, scans of %zu every %zu, drift %zu: store %.4f", mixes[i].skew, mixes[i].scan,
+               mixes[i].every, mixes[i].drift, ours);
+        for (size_t k = 0; k < sizeof other / sizeof other[0]; k++) {
+            double theirs = (double)other[k].hits(&t, ROOM) / ACCESSES;
+            printf(", %s %.4f", other[k].name, theirs);
+            lru = k ? lru : theirs;
+            best = theirs > best ? theirs : best;
+        }
+        printf("; bounds: all counts kept %.4f, the future known %.4f\n",
+               (double)policy_lfu_forever(&t, ROOM) / ACCESSES, (double)policy_belady(&t, ROOM) / ACCESSES);
+        free(t.v);
+        assert_true(ours > lru);
+        assert_true(ours >= best - 0.02);
+    }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_to_its_capacity), cmocka_unit_test(purges),
-                                       cmocka_unit_test(beats_lru_when_scans_pass)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_to_its_capacity),
+                                       cmocka_unit_test(keeps_to_its_capacity_under_threads), cmocka_unit_test(purges),
+                                       cmocka_unit_test(as_good_as_the_best_policy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
