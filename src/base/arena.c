@@ -13,7 +13,7 @@ struct arena_chunk {
     _Alignas(16) char data[];
 };
 
-enum { SPARE_MAX = 64 };
+enum { SPARE_MAX = 256 };
 static _Thread_local struct arena_chunk *spare;
 static _Thread_local int spare_count;
 

@@ -14,9 +14,30 @@ void client_init(struct client *c)
     scope_open(&c->sessions);
 }
 
+/* Buffers of calls that have ended, for the next ones: dozens at once, given back and asked for anew, would have malloc
+   shrink and grow its heap, a page fault a page. */
+enum { SPARE_CAP = 32 << 10 };
+
+static void spare_take(struct client *c, struct buf *out)
+{
+    if (c->spare_count)
+        *out = c->spare[--c->spare_count];
+}
+
+static void spare_give(struct client *c, struct buf *b)
+{
+    if (b->p && b->cap <= SPARE_CAP && c->spare_count < CLIENT_SPARES)
+        c->spare[c->spare_count++] = (struct buf){.p = b->p, .cap = b->cap};
+    else
+        buf_free(b);
+    *b = (struct buf){0};
+}
+
 void client_done(struct client *c)
 {
     scope_close(&c->sessions);
+    while (c->spare_count)
+        buf_free(&c->spare[--c->spare_count]);
     if (c->own_pool)
         pool_free(c->pool);
     c->pool = NULL;
@@ -152,6 +173,7 @@ err_t client_open(struct client *c, const struct client_request *rq, struct call
     call->times.start = clock_now();
     scope_open(&call->uploads);
     waitq_init(&call->proceed);
+    spare_take(c, &call->in);
     struct buf key = {0};
     err_t e = client_key(rq, &key);
     call->key = e ? SLICE_NONE : arena_copy(&call->arena, buf_slice(&key));
@@ -192,7 +214,7 @@ void call_close(struct call *call)
     if (call->ops)
         call->ops->close(call);
     client_release(call, false);
-    buf_free(&call->in);
+    spare_give(call->client, &call->in);
     buf_free(&call->out);
     buf_free(&call->raw_trailers);
     arena_reset(&call->arena);

@@ -43,6 +43,8 @@ enum client_version {
 enum { CLIENT_HEAD_MAX = 256 << 10 };
 #define CLIENT_UNKNOWN UINT64_MAX /* a length that nobody announced */
 
+enum { CLIENT_SPARES = 64 };
+
 struct client {
     struct tls_client_options tls_options; /* used when the first https:// comes; alpn is set by `version` */
     struct tls *tls;                       /* a context made elsewhere, owned by the client from then on; or NULL */
@@ -61,6 +63,8 @@ struct client {
     struct scope sessions; /* their readers */
     struct list dialling;  /* connections under way that may become sessions */
     struct waitq dialled;
+    struct buf spare[CLIENT_SPARES]; /* read buffers of calls that have ended */
+    unsigned spare_count;
 };
 
 void client_init(struct client *); /* {0} first, then this, then the options */
