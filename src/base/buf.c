@@ -52,17 +52,18 @@ err_t buf_add_u64(struct buf *b, uint64_t v)
 err_t buf_format(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;
-    char *at;
+    size_t room = b->cap - b->n;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room ? b->p + b->n : NULL, room, fmt, ap);
     va_end(ap);
     CHECK(n >= 0);
-    err_t e = buf_room(b, (size_t)n + 1, &at);
-    if (!e) {
+    char *at;
+    err_t e = (size_t)n < room ? NULL : buf_room(b, (size_t)n + 1, &at);
+    if (!e && (size_t)n >= room)
         vsnprintf(at, (size_t)n + 1, fmt, again);
+    if (!e)
         b->n += (size_t)n;
-    }
     va_end(again);
     return e;
 }

@@ -113,6 +113,15 @@ static err_t dial_new(struct client *c, const struct client_request *rq, struct 
     return h1_client_open(call, until);
 }
 
+/* May the request be sent twice (RFC 9110 section 9.2.2)? */
+static bool can_repeat(const struct call *call)
+{
+    static const unsigned idempotent =
+        1u << M_GET | 1u << M_HEAD | 1u << M_PUT | 1u << M_DELETE | 1u << M_OPTIONS | 1u << M_TRACE;
+    const struct client_body *body = &call->request->body;
+    return (idempotent >> call->method & 1) && (!body->read || body->rewind);
+}
+
 static err_t attempt(struct client *c, const struct client_request *rq, struct call *call, bool fresh, tick until)
 {
     struct pool *pool;
@@ -123,7 +132,8 @@ static err_t attempt(struct client *c, const struct client_request *rq, struct c
     if (session)
         return h2_client_open(call, session, until);
     TRY(pool_of(c, &pool));
-    TRY(pool_acquire(pool, call->key, fresh || rq->fresh, &call->conn, until));
+    enum pool_want want = fresh || rq->fresh ? POOL_FRESH : can_repeat(call) ? POOL_ANY : POOL_PROBED;
+    TRY(pool_acquire(pool, call->key, want, &call->conn, until));
     call->reused = call->conn->stream != NULL;
     if (!call->conn->stream)
         return dial_new(c, rq, call, until);
@@ -131,15 +141,13 @@ static err_t attempt(struct client *c, const struct client_request *rq, struct c
     return h1_client_open(call, until);
 }
 
-/* Is the request worth sending again by itself (RFC 9110 section 9.2.2)? Only when a parked connection turned out to
-   be dead: not a byte of an answer had come. */
+/* Is the request worth sending again by itself? Only when a parked connection turned out to be dead: not a byte of an
+   answer had come. */
 static bool again(struct call *call, err_t e)
 {
-    static const unsigned idempotent =
-        1u << M_GET | 1u << M_HEAD | 1u << M_PUT | 1u << M_DELETE | 1u << M_OPTIONS | 1u << M_TRACE;
     const struct client_body *body = &call->request->body;
     bool silent = call->reused && !call->in.n && !call->answered && (e == E_EOF || e == E_RESET);
-    if (!call->untouched && (!silent || !(idempotent >> call->method & 1)))
+    if (!call->untouched && (!silent || !can_repeat(call)))
         return false;
     return !body->read || (body->rewind && !body->rewind(body->arg));
 }

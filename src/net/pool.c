@@ -31,6 +31,7 @@ struct member {
     struct origin *origin;
     struct list in_origin, in_pool;
     struct parked parked;
+    tick released; /* the turn of the loop in which it went idle */
 };
 
 err_t pool_new(const struct pool_options *options, struct pool **out)
@@ -134,12 +135,12 @@ static bool quiet(const struct stream *s)
     return !stream_pending(s) && io_read_now(stream_fd(s), &byte, 1, &got) == E_TIMEOUT;
 }
 
-static struct member *take_idle(struct origin *o)
+static struct member *take_idle(struct origin *o, enum pool_want want)
 {
     while (!list_empty(&o->idle)) {
         struct member *m = LIST_ENTRY(o->idle.next, struct member, in_origin);
         leave_idle(m);
-        if (usable(m->conn.stream))
+        if ((want == POOL_ANY && m->released == now()) || usable(m->conn.stream))
             return m;
         o->waiters++; /* keeps the origin while its connections go */
         discard(m);
@@ -157,10 +158,10 @@ static bool has_room(struct origin *o)
     return !limit || o->open < limit;
 }
 
-static err_t acquire(struct origin *o, bool fresh, struct pool_conn **out, tick until)
+static err_t acquire(struct origin *o, enum pool_want want, struct pool_conn **out, tick until)
 {
     struct member *m = NULL;
-    while (!(m = fresh ? NULL : take_idle(o)) && !has_room(o))
+    while (!(m = want == POOL_FRESH ? NULL : take_idle(o, want)) && !has_room(o))
         TRY(waitq_wait(&o->room, until));
     if (!m) {
         if (!(m = calloc(1, sizeof *m)))
@@ -173,13 +174,13 @@ static err_t acquire(struct origin *o, bool fresh, struct pool_conn **out, tick 
     return NULL;
 }
 
-err_t pool_acquire(struct pool *p, struct slice key, bool fresh, struct pool_conn **out, tick until)
+err_t pool_acquire(struct pool *p, struct slice key, enum pool_want want, struct pool_conn **out, tick until)
 {
     struct origin *o = origin_get(p, key);
     if (!o)
         return E_NO_MEMORY;
     o->waiters++;
-    err_t e = acquire(o, fresh, out, until);
+    err_t e = acquire(o, want, out, until);
     o->waiters--;
     if (e == E_TIMEOUT)
         e = fault(e, "waiting for a free connection to %.*s", SLICE_ARG(key));
@@ -196,6 +197,7 @@ static void keep_idle(struct member *m)
     o->idle_count++;
     p->idle_count++;
     m->parked.fd = stream_fd(m->conn.stream);
+    m->released = now();
     m->parked.until = after(p->options.idle_ms);
     park_enter(&m->parked);
     waitq_wake(&o->room, 1);

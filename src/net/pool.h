@@ -5,9 +5,9 @@
  * One pool a loop. An origin is named by a key of the caller's making that holds whatever must agree for two requests
  * to share a connection ("https://a.example:443", the proxy on the way, the client certificate). An idle connection
  * is parked: it owns no stack, is closed when the peer says anything or hangs up, and is probed again before it is
- * given out. The one used last is given out first, so that surplus ones grow old and go.
+ * given out, unless it went idle in this very turn of the loop. The one used last is given out first, so that surplus ones grow old and go.
  *
- *     TRY(pool_acquire(pool, key, &conn, until));
+ *     TRY(pool_acquire(pool, key, POOL_ANY, &conn, until));
  *     if (!conn->stream)
  *         e = connect_to(origin, &conn->stream, until);
  *     ... one request and its response ...
@@ -39,8 +39,14 @@ struct pool_conn {
 MUST err_t pool_new(const struct pool_options *, struct pool **);
 void pool_free(struct pool *); /* closes the idle ones; all others must have been released. NULL is accepted */
 
-/* Waits while the origin is at its limit: E_TIMEOUT, E_CANCELED, E_NO_MEMORY. `fresh` passes idle ones over. */
-MUST err_t pool_acquire(struct pool *, struct slice key, bool fresh, struct pool_conn **, tick until);
+enum pool_want {
+    POOL_ANY,
+    POOL_PROBED, /* an idle one is probed in any case: the request cannot be sent twice */
+    POOL_FRESH,  /* idle ones are passed over */
+};
+
+/* Waits while the origin is at its limit: E_TIMEOUT, E_CANCELED, E_NO_MEMORY. */
+MUST err_t pool_acquire(struct pool *, struct slice key, enum pool_want, struct pool_conn **, tick until);
 void pool_release(struct pool_conn *, bool keep);
 size_t pool_idle(const struct pool *);
 void pool_close_idle(struct pool *, struct slice key); /* of one origin; the empty key: of all */

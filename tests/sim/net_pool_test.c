@@ -25,10 +25,10 @@ static struct stream *dialled(int index)
     return s;
 }
 
-static struct pool_conn *acquire(bool fresh)
+static struct pool_conn *acquire(enum pool_want want)
 {
     struct pool_conn *c;
-    assert_ok(pool_acquire(pool, S("http://a"), fresh, &c, after(1000)));
+    assert_ok(pool_acquire(pool, S("http://a"), want, &c, after(1000)));
     return c;
 }
 
@@ -55,25 +55,25 @@ static void in_world(fiber_fn *test, struct pool_options options)
 static void reuse_body(void *arg)
 {
     (void)arg;
-    struct pool_conn *a = acquire(false), *b = acquire(false);
+    struct pool_conn *a = acquire(POOL_ANY), *b = acquire(false);
     assert_null(a->stream);
     a->stream = dialled(0), b->stream = dialled(1);
     struct stream *sa = a->stream, *sb = b->stream;
     pool_release(a, true);
     pool_release(b, true);
     assert_int_equal(pool_idle(pool), 2);
-    struct pool_conn *c = acquire(false);
+    struct pool_conn *c = acquire(POOL_ANY);
     assert_ptr_equal(c->stream, sb); /* the one used last */
     assert_int_equal(c->uses, 1);
     struct pool_conn *other;
-    assert_ok(pool_acquire(pool, S("http://b"), false, &other, after(1000)));
+    assert_ok(pool_acquire(pool, S("http://b"), POOL_ANY, &other, after(1000)));
     assert_null(other->stream);
     pool_release(other, false);
     pool_release(c, false);
-    c = acquire(false);
+    c = acquire(POOL_ANY);
     assert_ptr_equal(c->stream, sa);
     pool_release(c, true);
-    c = acquire(true);
+    c = acquire(POOL_FRESH);
     assert_null(c->stream);
     pool_release(c, true); /* never dialled: nothing to keep */
     assert_int_equal(pool_idle(pool), 1);
@@ -87,18 +87,18 @@ static void idle_connections_are_reused(void **state)
 static void probing_body(void *arg)
 {
     (void)arg;
-    struct pool_conn *c = acquire(false);
+    struct pool_conn *c = acquire(POOL_ANY);
     c->stream = dialled(0);
     pool_release(c, true);
     io_close(accepted[0]), accepted[0] = 0; /* the origin hangs up; found by the park or by the probe */
-    c = acquire(false);
+    c = acquire(POOL_PROBED);
     assert_null(c->stream);
     c->stream = dialled(1);
     pool_release(c, true);
     assert_ok(io_write(accepted[1], "HTTP/1.1 408 Request Timeout\r\n\r\n", 32, after(1000)));
     assert_ok(fiber_sleep(after(10)));
     assert_int_equal(pool_idle(pool), 0); /* it spoke out of turn: closed without being asked for */
-    c = acquire(false);
+    c = acquire(POOL_ANY);
     c->stream = dialled(2);
     pool_release(c, true);
     assert_ok(fiber_sleep(after(4990)));
@@ -117,7 +117,7 @@ static void waiter(void *arg)
 {
     (void)arg;
     tick start = now();
-    struct pool_conn *c = acquire(false);
+    struct pool_conn *c = acquire(POOL_ANY);
     waited_ms = (int)((now() - start) / TICK_MS);
     assert_non_null(c->stream);
     pool_release(c, true);
@@ -128,10 +128,10 @@ static void limits_body(void *arg)
     struct scope scope;
     struct pool_conn *c[3];
     for (int i = 0; i < 2; i++) {
-        c[i] = acquire(false);
+        c[i] = acquire(POOL_ANY);
         c[i]->stream = dialled(i);
     }
-    assert_err(pool_acquire(pool, S("http://a"), false, &c[2], after(50)), E_TIMEOUT);
+    assert_err(pool_acquire(pool, S("http://a"), POOL_ANY, &c[2], after(50)), E_TIMEOUT);
     assert_string_equal(fault_detail(), "waiting for a free connection to http://a");
     scope_open(&scope);
     assert_ok(scope_spawn(&scope, "waiter", waiter, NULL));

@@ -41,7 +41,6 @@ struct output {
     int fd;                   /* -1: not open */
     bool is_stdout, is_terminal;
     bool in_place; /* devices, and -C OFFSET: no temporary name */
-    bool is_new;   /* there was no such file */
     bool direct;   /* under its final name from the beginning: all of its bytes had come before it was made */
     bool info_written;
     bool sparse;            /* parts are missing */

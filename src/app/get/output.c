@@ -28,24 +28,17 @@ static char *joined(const char *a, const char *b, const char *c)
     size_t n = strlen(a) + strlen(b) + strlen(c) + 1;
     char *out = malloc(n);
     if (out)
-        snprintf(out, n, "%s%s%s", a, b, c);
+        stpcpy(stpcpy(stpcpy(out, a), b), c);
     return out;
 }
 
 static err_t set_path(struct output *o, const char *folder, const char *name)
 {
     bool under = folder && name[0] != '/';
-    struct stat st;
     o->path = joined(under ? folder : "", under ? "/" : "", name);
     o->part = o->path ? joined(o->path, ".part", "") : NULL;
     o->info = o->part ? joined(o->part, ".info", "") : NULL;
-    if (!o->info)
-        return E_NO_MEMORY;
-    o->is_new = stat(o->path, &st) < 0;
-    if (!o->is_new && S_ISDIR(st.st_mode))
-        return fault(E_USAGE, "%s is a folder", o->path);
-    o->in_place = !o->is_new && !S_ISREG(st.st_mode);
-    return NULL;
+    return o->info ? NULL : E_NO_MEMORY;
 }
 
 static err_t make_folders(const char *path)
@@ -89,7 +82,8 @@ err_t output_name(struct transfer *t, const struct http_response *r)
         !rules_url_name(t->first_url.path, name, sizeof name))
         return fault(E_USAGE, "the URL has no file name to use: give one with -o");
     TRY(set_path(o, c->output_dir, t->out_name ? t->out_name : name));
-    if (c->no_clobber && !o->in_place && access(o->path, F_OK) == 0)
+    struct stat st;
+    if (c->no_clobber && stat(o->path, &st) == 0 && S_ISREG(st.st_mode))
         return fault(E_EXISTS, "%s", o->path);
     return c->create_dirs ? make_folders(o->path) : NULL;
 }
@@ -206,20 +200,35 @@ static err_t check_whole(struct transfer *t, const struct http_response *r)
     return NULL;
 }
 
-/* A small body that is here already, whole, needs no temporary name for a file that is new. */
+/* A small body that is here already, whole, needs no temporary name for a file that is new. That it is new is asked by
+   making it, so that a thousand small files cost no further question each. */
 static bool open_direct(const struct transfer *t, const struct call *call, struct output *o)
 {
     const struct get_conf *c = t->run->conf;
-    if (!o->is_new || o->in_place || t->resuming || o->fd >= 0 || c->checksum || c->compressed || !call_in_hand(call))
+    if (o->in_place || t->resuming || o->fd >= 0 || c->checksum || c->compressed || !call_in_hand(call))
         return false;
     o->fd = open(o->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     o->direct = o->fd >= 0;
     return o->direct;
 }
 
+/* A device is written as it is. */
+static err_t look_at_path(struct output *o)
+{
+    struct stat st;
+    if (stat(o->path, &st) < 0)
+        return NULL;
+    if (S_ISDIR(st.st_mode))
+        return fault(E_USAGE, "%s is a folder", o->path);
+    o->in_place = o->in_place || !S_ISREG(st.st_mode);
+    return NULL;
+}
+
 static err_t open_fd(struct transfer *t)
 {
     struct output *o = &t->output;
+    if (o->fd < 0)
+        TRY(look_at_path(o));
     bool fresh = o->fd < 0;
     const char *path = o->in_place ? o->path : o->part;
     int cut = t->resuming ? 0 : O_TRUNC;

@@ -17,14 +17,16 @@ static err_t clean(struct slice typed, struct buf *out)
     bool scheme = slice_find_slice(typed, S("://")) < slice_find(typed, '/', 0);
     if (!scheme)
         TRY(buf_add(out, S("http://")));
+    size_t plain = 0; /* where the bytes begin that go as they are */
     for (size_t i = 0; i < typed.n; i++) {
         unsigned char c = (unsigned char)typed.p[i];
-        if (c <= ' ' || c >= 0x7f)
-            TRY(buf_format(out, "%%%02X", c));
-        else
-            TRY(buf_add_char(out, (char)c));
+        if (c > ' ' && c < 0x7f)
+            continue;
+        TRY(buf_add(out, slice_of(typed.p + plain, i - plain)));
+        TRY(buf_format(out, "%%%02X", c));
+        plain = i + 1;
     }
-    return NULL;
+    return buf_add(out, slice_from(typed, plain));
 }
 
 static err_t check_url(const struct uri *u)
