@@ -5,7 +5,8 @@
  * One pool a loop. An origin is named by a key of the caller's making that holds whatever must agree for two requests
  * to share a connection ("https://a.example:443", the proxy on the way, the client certificate). An idle connection
  * is parked: it owns no stack, is closed when the peer says anything or hangs up, and is probed again before it is
- * given out, unless it went idle in this very turn of the loop. The one used last is given out first, so that surplus ones grow old and go.
+ * given out, unless it went idle in this very turn of the loop. The one used last is given out first, so that surplus
+ * ones grow old and go.
  *
  *     TRY(pool_acquire(pool, key, POOL_ANY, &conn, until));
  *     if (!conn->stream)

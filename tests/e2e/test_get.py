@@ -183,6 +183,19 @@ class Requests(Get):
         out = self.ok('--resolve', f'www.test.invalid:{origin.port}:127.0.0.1', f'http://www.test.invalid:{origin.port}/')
         self.assertIn(f'www.test.invalid:{origin.port}', out)
 
+    def test_names_outside_of_ascii(self):
+        origin = Origin(self, lambda c, r: c.sendall(answer(r.headers['host']) if r.target != '/to' else answer(
+            '', '302 Found', Location=f'http://B\u00dcCHER.test.invalid:{origin.port}/caf\u00e9')) or True)
+        pin = ['--resolve', f'b\u00fccher.test.invalid:{origin.port}:127.0.0.1']
+        want = f'xn--bcher-kva.test.invalid:{origin.port}'
+        for spelt in ['b\u00fccher', 'B\u00dccher', 'bu\u0308cher', 'b%C3%BCcher', 'xn--bcher-kva']:
+            self.assertEqual(self.ok(*pin, f'http://{spelt}.test.invalid:{origin.port}/'), want)
+        self.assertEqual(self.ok(*pin, f'b\u00fccher.test.invalid', origin.port, '/').split('\n')[-1], want)
+        self.assertEqual(self.ok('-L', *pin, origin.url('/to')), want)
+        self.assertEqual(origin.requests[-1].target, '/caf%C3%A9')
+        self.fails('a/c.test.invalid', 'http://a\u2100.test.invalid/')
+        self.fails('is no name', 'http://a%2fb.test.invalid/', code=2)
+
     def test_ipv6(self):
         origin = Origin(self, echo, family=socket.AF_INET6)
         self.assertIn(f'[::1]:{origin.port}', self.ok(f'http://[::1]:{origin.port}/'))

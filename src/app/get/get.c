@@ -10,6 +10,7 @@
 
 #include "app/get/get_impl.h"
 #include "base/text.h"
+#include "net/idn.h"
 #include "net/resolve.h"
 #include "rt/io.h"
 #include "rt/loop.h"
@@ -79,10 +80,15 @@ static err_t pin(const char *spec)
     struct slice rest = slice_z(spec), host, port;
     struct addr a;
     uint64_t n;
+    struct arena names = {0};
     if (!slice_cut(&rest, ':', &host) || !slice_cut(&rest, ':', &port) || !slice_u64(port, &n) || n > 65535 ||
         addr_parse(rest, (uint16_t)n, &a))
         return fault(E_USAGE, "--resolve %s: HOST:PORT:ADDR is wanted", spec);
-    return resolve_pin(host, (uint16_t)n, &a);
+    err_t e = idn_to_ascii(&names, host, &host);
+    if (!e)
+        e = resolve_pin(host, (uint16_t)n, &a);
+    arena_reset(&names);
+    return e;
 }
 
 static err_t set_up_client(struct run *r)

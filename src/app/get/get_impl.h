@@ -112,6 +112,7 @@ struct request_parts {
 };
 MUST err_t request_make(struct transfer *, struct arena *, struct request_parts *);
 MUST err_t request_url(struct transfer *, struct slice typed); /* t->url from what was typed */
+MUST err_t request_redirect(struct transfer *, struct slice location, struct uri *next);
 
 /* output.c */
 MUST err_t output_name(struct transfer *, const struct http_response *); /* decide the path; once */

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "http/fields.h"
 #include "http/uri.h"
+#include "net/idn.h"
 #include "rt/loop.h"
 
 /* ---- The URL ---- */
@@ -14,9 +15,6 @@
 /* Spaces, controls and bytes outside of ASCII become escapes, as they do when a browser is given them. */
 static err_t clean(struct slice typed, struct buf *out)
 {
-    bool scheme = slice_find_slice(typed, S("://")) < slice_find(typed, '/', 0);
-    if (!scheme)
-        TRY(buf_add(out, S("http://")));
     size_t plain = 0; /* where the bytes begin that go as they are */
     for (size_t i = 0; i < typed.n; i++) {
         unsigned char c = (unsigned char)typed.p[i];
@@ -35,8 +33,22 @@ static err_t check_url(const struct uri *u)
         return fault(E_USAGE, "'%.*s:' is not supported (http and https are)", SLICE_ARG(u->scheme));
     if (u->host.n == 0)
         return fault(E_USAGE, "there is no host in the URL");
-    if (slice_has(u->host, '%'))
-        return fault(E_USAGE, "host '%.*s': write names outside of ASCII in their xn-- form", SLICE_ARG(u->host));
+    return NULL;
+}
+
+/* A name outside of ASCII has come percent-encoded (RFC 3986 section 3.2.2); it is looked up and sent in its xn-- form.
+ */
+static err_t ascii_host(struct arena *a, struct uri *u)
+{
+    AUTO(buf_free) struct buf name = {0};
+    if (!slice_has(u->host, '%'))
+        return NULL;
+    struct slice ascii = SLICE_NONE, utf8;
+    if (!text_percent_decode(u->host, &name) && text_utf8_valid(utf8 = buf_slice(&name)))
+        TRY(idn_to_ascii(a, utf8, &ascii));
+    if (!ascii.p || ascii.p == name.p) /* an escape of what no name has */
+        return fault(E_USAGE, "the host '%.*s' is no name", SLICE_ARG(u->host));
+    u->host = ascii;
     return NULL;
 }
 
@@ -55,10 +67,30 @@ static err_t add_query(struct transfer *t)
     return t->url.query.p ? NULL : E_NO_MEMORY;
 }
 
+/* Only what is compared is put in its normal form: a path may be signed as it is. */
+err_t request_redirect(struct transfer *t, struct slice location, struct uri *next)
+{
+    AUTO(buf_free) struct buf text = {0};
+    struct uri reference, normal;
+    TRY(clean(location, &text));
+    struct slice kept = arena_copy(&t->arena, buf_slice(&text));
+    if (!kept.p)
+        return E_NO_MEMORY;
+    TRY(uri_parse(kept, &reference));
+    TRY(uri_resolve(&t->arena, &t->url, &reference, next));
+    TRY(uri_normalise(&t->arena, next, &normal));
+    next->scheme = normal.scheme;
+    next->host = normal.host;
+    return ascii_host(&t->arena, next);
+}
+
 err_t request_url(struct transfer *t, struct slice typed)
 {
     AUTO(buf_free) struct buf text = {0};
     struct uri u;
+    bool scheme = slice_find_slice(typed, S("://")) < slice_find(typed, '/', 0);
+    if (!scheme)
+        TRY(buf_add(&text, S("http://")));
     TRY(clean(typed, &text));
     struct slice kept = arena_copy(&t->arena, buf_slice(&text));
     if (!kept.p)
@@ -69,6 +101,7 @@ err_t request_url(struct transfer *t, struct slice typed)
         t->url = u; /* the path as it was typed */
     else
         TRY(uri_normalise(&t->arena, &u, &t->url));
+    TRY(ascii_host(&t->arena, &t->url));
     if (t->url.path.n == 0)
         t->url.path = S("/");
     TRY(payload_make(t->run->conf, &t->payload));

@@ -165,12 +165,12 @@ static err_t redirect(struct transfer *t)
 {
     const struct http_response *r = &t->call.response;
     struct slice location = arena_copy(&t->arena, fields_get(&r->fields, F_LOCATION));
-    struct uri reference, next;
+    struct uri next;
     if (!location.p)
         return E_NO_MEMORY;
     if (t->redirects >= (unsigned)t->run->conf->redirects_max)
         return fault(E_LIMIT, "more than %lld redirects (--max-redirs)", (long long)t->run->conf->redirects_max);
-    if (uri_parse(location, &reference) || uri_resolve(&t->arena, &t->url, &reference, &next))
+    if (request_redirect(t, location, &next))
         return fault(E_PROTO, "redirect to '%.*s'", SLICE_ARG(location));
     if (!slice_eq(next.scheme, S("http")) && !slice_eq(next.scheme, S("https")))
         return fault(E_FORBIDDEN, "redirect to '%.*s': only http and https are followed", SLICE_ARG(location));

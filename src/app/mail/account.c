@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include "net/dial.h"
+#include "net/idn.h"
 #include "net/tls.h"
 #include "rt/io.h"
 #include "rt/loop.h"
 #include "smtp/auth.h"
-#include "smtp/idn.h"
 #include "wire/trace.h"
 
 /* ---- where to ---- */
@@ -42,7 +42,7 @@ err_t mail_link_init(struct mail_link *l, const struct mail_account *a)
         return fault(E_USAGE, "--server is missing (or 'server =' in l7.conf)");
     TRY(split_server(a->server, &host, &port));
     struct arena names = {0};
-    err_t e = smtp_idn_domain(&names, host, &ascii);
+    err_t e = idn_to_ascii(&names, host, &ascii);
     if (!e && !slice_to_z(ascii, l->host, sizeof l->host))
         e = fault(E_USAGE, "--server: the host name is too long");
     arena_reset(&names);

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/table.h"
 #include "base/text.h"
+#include "net/idn.h"
 #include "smtp/idn.h"
 #include "smtp/message.h"
 
@@ -132,7 +133,7 @@ err_t mail_message_id(struct mail_draft *d, const char *given, struct slice *out
     }
     struct slice domain = smtp_domain(&d->sender), ascii = S("localhost");
     if (d->sender.address.n > d->sender.local_len + 1 && domain.p[0] != '[')
-        TRY(smtp_idn_domain(&d->arena, domain, &ascii));
+        TRY(idn_to_ascii(&d->arena, domain, &ascii));
     *out = arena_format(&d->arena, "%" PRIx64 ".%016" PRIx64 "@%.*s", (uint64_t)(clock_wall() / TICK_MS), unique(),
                         SLICE_ARG(ascii));
     return out->p ? NULL : E_NO_MEMORY;
