@@ -175,6 +175,26 @@ def start_lighttpd(test, folder, more=''):
     return start(test, 'lighttpd', ['-D', '-f', conf, '-m', modules], port)
 
 
+def start_apache(test, ports, modules, conf):
+    """Apache on these loopback ports, with the few modules that every use wants and those named."""
+    at = os.path.join(root('apache2'), 'usr/lib/apache2/modules')
+    wanted = ['mpm_event', 'authz_core', 'mime', *modules]
+    text = test.file(f'apache-{ports[0]}.conf', f'''
+        ServerRoot {test.tmpdir}
+        ServerName localhost
+        {chr(10).join(f"Listen 127.0.0.1:{p}" for p in ports)}
+        PidFile {test.tmpdir}/apache-{ports[0]}.pid
+        ErrorLog /dev/stderr
+        Mutex posixsem
+        User #{os.getuid() or 65534}
+        Group #{os.getgid() or 65534}
+        {chr(10).join(f"LoadModule {m}_module {at}/mod_{m}.so" for m in wanted)}
+        TypesConfig /dev/null
+        {conf}
+        ''')
+    return start(test, 'apache2', ['-X', '-f', text], ports[0])
+
+
 def start_h2o(test, folder, more=''):
     port = harness.free_port()
     conf = test.file(f'h2o-{port}.conf', f'''

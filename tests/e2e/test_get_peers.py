@@ -64,26 +64,12 @@ class Peers(Get):
         self.everything(f'http://127.0.0.1:{peers.start_h2o(self, self.site).peer_port}')
 
     def test_apache(self):
-        port, root = harness.free_port(), peers.root('apache2')
-        conf = self.file('apache.conf', f'''
-            ServerRoot {self.tmpdir}
-            ServerName localhost
-            Listen 127.0.0.1:{port}
-            PidFile {self.tmpdir}/apache.pid
-            ErrorLog /dev/stderr
-            Mutex posixsem
-            LoadModule mpm_event_module {root}/usr/lib/apache2/modules/mod_mpm_event.so
-            LoadModule authz_core_module {root}/usr/lib/apache2/modules/mod_authz_core.so
-            User #{os.getuid() or 65534}
-            Group #{os.getgid() or 65534}
-            LoadModule mime_module {root}/usr/lib/apache2/modules/mod_mime.so
-            TypesConfig /dev/null
+        port = harness.free_port()
+        peers.start_apache(self, [port], [], f'''
             DocumentRoot {self.site}
             <Directory {self.site}>
                 Require all granted
-            </Directory>
-            ''')
-        peers.start(self, 'apache2', ['-X', '-f', conf], port)
+            </Directory>''')
         self.everything(f'http://127.0.0.1:{port}')
 
     def test_caddy(self):
