@@ -7,7 +7,8 @@
 Measured as in serve.py: interleaved rounds, user + system time of the proxy's whole process tree, medians with the
 spread; proxy and load generator share a CPU, the origin (`l7 serve`) has the other one. That hits are hits is counted
 at the origin, which must not hear of a single one. `1k-many` spreads them over 10,000 objects. `tunnel` is CPU seconds
-per GiB through CONNECT (HAProxy: its TCP mode with splice, nothing parsed). Each row ends with ratio and target.
+per GiB through CONNECT (HAProxy: its TCP mode with splice, nothing parsed). `limit` is no proxy: a loop that answers every
+read with a constant, so what the kernel alone costs here. Each row ends with ratio and target.
 """
 import argparse
 import http.client
@@ -89,12 +90,12 @@ def measured(proxy, origin, row, seconds, script):
 
 
 def rounds_of(row, a, origin, work):
-    names = a.servers.split(',')
+    names = [n for n in a.servers.split(',') if n != 'limit' or row != 'uncached']
     script = os.path.join(work, 'many.lua') if row == '1k-many' else None
     proxies, took = {}, {n: [] for n in names}
     try:
         for n in names:
-            proxies[n] = Proxy(n, origin.port, work)
+            proxies[n] = Proxy(n, origin.port, work, size=102400 if row == '100k' else 1024)
             load(proxies[n], PATHS[row], 3 if script else 1, script)
         for _ in range(a.rounds):
             for n in names:
@@ -208,7 +209,7 @@ def main():
     ap.add_argument('--rounds', type=int, default=5)
     ap.add_argument('--seconds', type=int, default=1)
     ap.add_argument('--rows', default='1k,1k-many,100k,uncached,tunnel')
-    ap.add_argument('--servers', default='l7,haproxy,nginx,varnish,ats,squid')
+    ap.add_argument('--servers', default='limit,l7,haproxy,nginx,varnish,ats,squid')
     ap.add_argument('--tunnel-servers', default='l7,haproxy,tinyproxy,squid')
     a = ap.parse_args()
     with tempfile.TemporaryDirectory(prefix='l7-bench-') as work:

@@ -34,8 +34,8 @@ def fill_in(conf, values, to):
 class Proxy:
     """One proxy, on CPU 0 until closed: in front of the HTTP server on port `origin`, or for tunnels to it."""
 
-    def __init__(self, name, origin, work, tunnel=False):
-        self.name, self.port, self.tunnel = name, harness.free_port(), tunnel
+    def __init__(self, name, origin, work, tunnel=False, size=1024):
+        self.name, self.port, self.tunnel, self.size = name, harness.free_port(), tunnel, size
         self.work = os.path.join(work, f'{name}-{self.port}')
         os.makedirs(self.work)
         os.chmod(self.work, 0o777)
@@ -64,6 +64,10 @@ class Proxy:
         where = [] if self.tunnel else ['--origin', f'http://127.0.0.1:{self.values["ORIGIN"]}']
         return [harness.L7, 'proxy', '--listen', f'127.0.0.1:{self.port}', '--workers', '1', '--access-log', 'off',
                 '--control', os.path.join(self.work, 'control'), '--idle-timeout', '10m', *where], None
+
+    def start_limit(self):
+        """No proxy at all: what the kernel asks for reading a request and writing a constant answer of that size."""
+        return [os.path.join(harness.BUILD, 'bench', 'bench_limit'), str(self.port), str(self.size)], None
 
     def start_haproxy(self):
         conf = self.conf('haproxy-tcp.conf' if self.tunnel else 'haproxy-cache.conf')

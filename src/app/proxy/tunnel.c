@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tunnel.c -- bytes both ways until both sides have ended: CONNECT (RFC 9110 section 9.3.6) and Upgrade. Each direction
- * has its own fiber; the end of one is passed on as a half-close. Between two plain TCP sockets the bytes never come
- * up: they go through a pipe by splice(2).
+ * has its own fiber; the end of one is passed on as a half-close. Between two plain TCP sockets bulk never comes up: it
+ * goes through a pipe by splice(2), while what trickles needs no pipe (stream_copy).
  */
 #include "app/proxy/internal.h"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "base/stat.h"
 #include "http/uri.h"
 #include "net/stream.h"
-#include "rt/io.h"
-
-enum { SPLICE_PIECE = 1 << 20 };
 
 struct way {
     struct stream *from, *to;
@@ -23,45 +17,12 @@ struct way {
     err_t e;
 };
 
-/* The descriptor of a stream that is nothing but a TCP socket. */
-static int plain_fd(const struct stream *s)
-{
-    return s->ops->send_file && !s->below && !stream_pending(s) && strcmp(s->ops->name, "tcp") == 0 ? stream_fd(s) : -1;
-}
-
-static err_t splice_all(struct way *w, int from, int to, const int pipe_fd[2])
-{
-    for (;;) {
-        size_t got, sent;
-        TRY(io_splice(from, pipe_fd[1], SPLICE_PIECE, &got, after(w->idle_ms)));
-        if (!got)
-            return NULL;
-        stat_add(STAT_TUNNEL_BYTES, (int64_t)got);
-        for (; got; got -= sent)
-            TRY(io_splice(pipe_fd[0], to, got, &sent, after(w->idle_ms)));
-    }
-}
-
-static err_t carry(struct way *w)
-{
-    int from = plain_fd(w->from), to = plain_fd(w->to), p[2];
-    uint64_t moved = 0;
-    if (from < 0 || to < 0 || pipe2(p, O_CLOEXEC | O_NONBLOCK)) {
-        err_t e = stream_copy(w->to, w->from, &moved, w->idle_ms);
-        stat_add(STAT_TUNNEL_BYTES, (int64_t)moved);
-        return e;
-    }
-    fcntl(p[1], F_SETPIPE_SZ, SPLICE_PIECE);
-    err_t e = splice_all(w, from, to, p);
-    close(p[0]);
-    close(p[1]);
-    return e;
-}
-
 static void way_run(void *arg)
 {
     struct way *w = arg;
-    w->e = carry(w);
+    uint64_t moved;
+    w->e = stream_copy(w->to, w->from, &moved, w->idle_ms);
+    stat_add(STAT_TUNNEL_BYTES, (int64_t)moved);
     if (!w->e)
         w->e = stream_finish(w->to, after(w->idle_ms));
     if (w->e)
