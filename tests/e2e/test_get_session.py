@@ -57,6 +57,35 @@ class Cookies(Get):
         self.fails('line 1 is no cookie|Netscape', '-b', self.file('x', 'hello world\n'), 'http://127.0.0.1:1/')
 
 
+class DeadConnections(Get):
+    """The server keeps the connection open and hangs up on the second request that comes over it."""
+
+    def origin(self):
+        served = set()
+
+        def handler(conn, request):
+            if conn in served:
+                return False
+            served.add(conn)
+            conn.sendall(answer(request.method))
+            return True
+        return Origin(self, handler)
+
+    def test_what_is_safe_is_asked_again(self):
+        for args in ([], ['-X', 'PUT', '-d', 'x'], ['-X', 'DELETE']):
+            origin, method = self.origin(), args[1] if args else 'GET'
+            self.assertEqual(self.ok(*args, origin.url('/1'), origin.url('/2')), method * 2)
+            self.assertEqual((len(origin.requests), origin.connections), (3, 2))
+
+    def test_what_is_not_safe_is_not(self):
+        for args in (['-d', 'x'], ['-X', 'PATCH', '-d', 'x']):
+            origin = self.origin()
+            code, out, err = self.get(*args, origin.url('/1'), origin.url('/2'))
+            self.assertEqual((code, err.count('\n')), (3, 1))
+            self.assertIn('/2: ', err)
+            self.assertEqual([r.target for r in origin.requests], ['/1', '/2'], 'nobody ordered twice')
+
+
 class Proxies(Get):
     """Through a small forward proxy: absolute-form and CONNECT."""
 
