@@ -19,10 +19,16 @@ enum {
 #define PRIOR_RUN_ON 0.25
 #define PRIOR_TAIL   0.25
 #define PRIOR_HITS   0.5 /* the weight of a prior hazard: as if half a survivor had been seen, at least one try */
-/* Loss and delay are not quite independent, least of all where beats overtake one another. So the model checks
-   itself where mistakes would be NEAR times as frequent as asked for, and corrects the rate by what it finds. */
-#define NEAR              16.0
-#define NEAR_WEIGHT       4.0
+/* What the model does not know -- loss and delay are not quite independent, and where the rate lies between "two
+   missing" and "three missing" no deadline has it -- experience corrects: every false alarm takes LEAN_STEP off the
+   logarithm of the rate that the model is asked for, and every mean time between alarms that passes adds it again.
+   So in the long run the measured rate is the stated one whatever the path is like, if need be by taking turns
+   between two deadlines. (Gibbs and Candes, Adaptive Conformal Inference Under Distribution Shift, 2021.) */
+#define LEAN_STEP         0.25
+#define LEAN_FIRST        1.0 /* on top of it at first, less and less as alarms are expected; half of it for an alarm */
+#define LEAN_LEAST        (-4.0)
+#define LEAN_MOST         7.0
+#define LEAN_SOLVE        0.1   /* the deadline follows in steps of this size */
 #define RUN_LEAST         1e-12 /* rarer runs are left out */
 #define TAIL_HAZARD_LEAST 0.02  /* no extrapolation steeper than this an octave: nature is not that kind */
 #define TAIL_HAZARD_MOST  0.5
@@ -152,7 +158,6 @@ static void learn_counts(struct detector *d, uint64_t jump, double late, tick ar
 static void forget_half(struct detector *d, tick arrival)
 {
     d->beats /= 2;
-    d->missed_near /= 2;
     for (int i = 0; i < DETECTOR_LATE; i++)
         count_halve(&d->late[i], chance_of(arrival, 1u + (uint32_t)i));
     for (int i = 0; i < DETECTOR_RUNS; i++)
@@ -183,6 +188,14 @@ static double period_guess(const struct detector *d, uint64_t jump, tick arrival
     return (double)(arrival - d->base) / (double)jump;
 }
 
+static void learn_rate(struct detector *d, uint64_t jump, double expected, bool alarmed)
+{
+    double seen = expected / (double)jump * d->beats;
+    double step = LEAN_STEP + (alarmed ? LEAN_FIRST / 2 : LEAN_FIRST) / (1 + seen);
+    double lean = (double)d->lean + step * (expected - alarmed);
+    d->lean = (float)fmax(LEAN_LEAST, fmin(LEAN_MOST, lean));
+}
+
 void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed, double rate)
 {
     if (jump > DETECTOR_JUMP_MAX) {
@@ -198,8 +211,6 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
     double deviation = fmin(fabs(late), 8.0 * (double)d->jitter + 1e3);
     double n = d->young < YOUNG ? d->young + 1 : YOUNG * 2;
     d->jitter += (float)((deviation - (double)d->jitter) / n);
-    if (d->near > 0 && (double)(arrival - d->base) > (double)d->near && d->missed_near < UINT16_MAX)
-        d->missed_near++;
     follow_base(d, jump, foretold, late, alarmed);
     if (d->young >= WARM)
         follow_unit(d);
@@ -207,7 +218,10 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
     double memory = fmax(MEMORY_LEAST, fmin(MEMORY_TARGETS / (rate * d->period), 1 << 27));
     if (d->beats > memory)
         forget_half(d, arrival);
-    if (rate > 0 && --d->solve_in == 0)
+    if (rate <= 0)
+        return;
+    learn_rate(d, jump, rate * d->period * (double)jump, alarmed);
+    if (alarmed || --d->solve_in == 0)
         detector_solve(d, rate);
 }
 
@@ -343,17 +357,14 @@ static double solve_for(const struct detector *d, const struct survival *s, doub
 
 void detector_solve(struct detector *d, double rate)
 {
-    uint32_t wait = d->beats / 8 + 4;
-    d->solve_in = (uint16_t)(wait > 1024 ? 1024 : wait);
+    d->solve_in = 4;
     if (d->period <= 0)
         return;
+    double wait = fmin(d->beats / 8 + 4, LEAN_SOLVE / (LEAN_STEP * rate * d->period) + 1);
+    d->solve_in = (uint16_t)fmin(wait, 1024);
     struct survival s;
     survive(d, &s);
-    double foreseen = NEAR * rate * d->beats * d->period;
-    double wrong = (d->missed_near + NEAR_WEIGHT) / (foreseen + NEAR_WEIGHT);
-    double true_rate = rate / fmin(8, fmax(1. / 8, wrong));
-    d->allow = (float)solve_for(d, &s, true_rate);
-    d->near = (float)solve_for(d, &s, rate * NEAR);
+    d->allow = (float)solve_for(d, &s, rate * exp((double)d->lean));
 }
 
 tick detector_deadline(const struct detector *d)

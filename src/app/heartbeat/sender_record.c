@@ -280,7 +280,7 @@ bool sender_sound(const struct sender *r)
 {
     return r->state < BEAT_STATES && r->announced < BEAT_STATES && r->id_size <= BEAT_ID_MAX &&
            (r->text || beat_id_valid(slice_of(r->id, r->id_size))) && isfinite(r->d.period) && isfinite(r->d.allow) &&
-           isfinite(r->d.jitter) && isfinite(r->d.near) && isfinite(r->interval) && isfinite(r->penalty) &&
+           isfinite(r->d.jitter) && isfinite(r->d.lean) && isfinite(r->interval) && isfinite(r->penalty) &&
            r->d.period >= 0 && r->d.period < 1e17 && r->d.unit >= 0 && r->d.unit <= 40;
 }
 
