@@ -360,7 +360,7 @@ void detector_solve(struct detector *d, double rate)
     d->solve_in = 4;
     if (d->period <= 0)
         return;
-    double wait = fmin(d->beats / 8 + 4, LEAN_SOLVE / (LEAN_STEP * rate * d->period) + 1);
+    double wait = fmin((double)d->beats / 8 + 4, LEAN_SOLVE / (LEAN_STEP * rate * d->period) + 1);
     d->solve_in = (uint16_t)fmin(wait, 1024);
     struct survival s;
     survive(d, &s);
