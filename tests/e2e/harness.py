@@ -235,26 +235,24 @@ class Conn:
         return head + mark
 
     def recv_exactly(self, n):
-        while len(self.rest) < n:
+        have = bytearray(self.rest)
+        while len(have) < n:
             got = self.sock.recv(65536)
             if not got:
-                raise AssertionError(f'closed after {len(self.rest)} of {n} bytes')
-            self.rest += got
-        head, self.rest = self.rest[:n], self.rest[n:]
-        return head
+                raise AssertionError(f'closed after {len(have)} of {n} bytes')
+            have += got
+        self.rest = bytes(have[n:])
+        return bytes(have[:n])
 
     def recv_all(self):
         """Everything until the other side closes; a reset counts as the end."""
+        have, self.rest = bytearray(self.rest), b''
         try:
-            while True:
-                got = self.sock.recv(65536)
-                if not got:
-                    break
-                self.rest += got
+            while got := self.sock.recv(65536):
+                have += got
         except ConnectionResetError:
             pass
-        head, self.rest = self.rest, b''
-        return head
+        return bytes(have)
 
     def reset(self):
         """Close with RST."""

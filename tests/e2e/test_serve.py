@@ -205,53 +205,6 @@ class Conditions(Serve):
         self.assertEqual(self.ask('/a.txt', 'Range: bytes=0-1', 'If-Range: Sun, 06 Nov 1994 08:49:37 GMT').status, 200)
 
 
-class Changes(Serve):
-    def replace(self, name, content):
-        os.rename(self.file('site/.new', content), os.path.join(self.root, name))
-
-    def test_served_anew_within_a_second(self):
-        for content in (b'new', b'longer than before', b'x' * 300000):
-            self.ask('/a.txt')
-            self.replace('a.txt', content)
-            self.wait_until(lambda: self.ask('/a.txt').body == content, 1.0, 'the new content')
-        with open(os.path.join(self.root, 'a.txt'), 'r+b') as f:
-            f.write(b'y')
-        self.wait_until(lambda: self.ask('/a.txt').body[:1] == b'y', 1.0, 'the change in place')
-        os.unlink(os.path.join(self.root, 'a.txt'))
-        self.wait_until(lambda: self.ask('/a.txt').status == 404, 1.0, '404')
-
-    def large(self, byte):
-        return byte * (30 << 20)
-
-    def test_replaced_by_rename_while_sending_stays_the_old_one(self):
-        self.replace('large', self.large(b'a'))
-        c = self.conn()
-        c.send(get('/large'))
-        head = c.recv_until(b'\r\n\r\n')
-        self.replace('large', self.large(b'b'))
-        self.assertIn(b'200 OK', head)
-        self.assertEqual(c.recv_exactly(30 << 20), self.large(b'a'))
-
-    def test_rewritten_in_place_while_sending_breaks_off(self):
-        self.replace('large', self.large(b'a'))
-        c = self.conn()
-        c.send(get('/large'))
-        c.recv_until(b'\r\n\r\n')
-        with open(os.path.join(self.root, 'large'), 'r+b') as f:
-            f.write(b'b' * 1000)
-        got = c.recv_all()
-        self.assertLess(len(got), 30 << 20)
-
-    def test_cut_short_while_sending_breaks_off(self):
-        self.replace('large', self.large(b'a'))
-        c = self.conn()
-        c.send(get('/large'))
-        c.recv_until(b'\r\n\r\n')
-        os.truncate(os.path.join(self.root, 'large'), 1 << 20)
-        self.assertLess(len(c.recv_all()), 30 << 20)
-        self.assertEqual(self.ask('/a.txt').status, 200)
-
-
 class Fixed(Serve):
     args = ('--respond', '/home=hello, network.', '--redirect', '/index=/home', '--error-page', '404=/lost.html',
             '--cache-control', 'max-age=60')

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/serve/answer.h"
 
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/random.h"
 #include "http/range.h"
 #include "rt/loop.h"
 
-enum { LAST_PIECE = 64 << 10, ONE_PIECE = 256 << 10 };
+enum { TAIL_PIECE = 64 << 10 };
 
 static uint64_t bit(enum http_field_id id, int word)
 {
@@ -25,18 +29,60 @@ static bool is_plain(const struct http_fields *f)
     return !(f->has[0] & mask[0]) && !(f->has[1] & mask[1]);
 }
 
-/* Bytes of the file. One that is written to meanwhile must not pass as whole: before the last piece leaves, it is
-   looked at again, and the exchange is broken off when it is not what its head announced. */
+/* What one connection over loopback can hold unread, in both queues together (tcp(7)): so many bytes may still be pages
+   of a file when sendfile(2) has taken them. Unknown: any number. */
+static uint64_t queues(void)
+{
+    static const char *const names[] = {"/proc/sys/net/ipv4/tcp_wmem", "/proc/sys/net/ipv4/tcp_rmem"};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        unsigned long long most;
+        FILE *f = fopen(names[i], "re");
+        int found = f ? fscanf(f, "%*u %*u %llu", &most) : 0;
+        if (f)
+            fclose(f);
+        if (found != 1)
+            return UINT64_MAX;
+        sum += most;
+    }
+    return sum;
+}
+
+static uint64_t tail_length;
+static pthread_once_t tail_once = PTHREAD_ONCE_INIT;
+
+static void tail_measure(void)
+{
+    tail_length = queues();
+}
+
+/* Bytes of a file that others can write to. What sendfile(2) has taken can still change until the client has read it,
+   so only the beginning leaves that way. The tail, longer than all queues, is read piece by piece; each is sent only
+   when the file is still what its head announced, and with the last one nothing of the beginning is left in a queue.
+   A file that is written to while it is being sent is thus never whole: the exchange is broken off. */
+static err_t send_watched(struct exchange *x, const struct file *f, uint64_t off, uint64_t len, tick until)
+{
+    pthread_once(&tail_once, tail_measure);
+    uint64_t first = len > tail_length ? len - tail_length : 0;
+    if (first)
+        TRY(reply_file(x, f->fd, off, first, until));
+    char *piece = malloc(TAIL_PIECE);
+    err_t e = piece ? NULL : E_NO_MEMORY;
+    for (uint64_t at = first, n; at < len && !e; at += n) {
+        n = len - at < TAIL_PIECE ? len - at : TAIL_PIECE;
+        e = file_read(f, piece, off + at, n);
+        if (!e)
+            e = reply_body(x, slice_of(piece, n), until);
+    }
+    free(piece);
+    return e;
+}
+
 static err_t send_part(struct exchange *x, struct file *f, uint64_t off, uint64_t len, tick until)
 {
     if (f->body)
         return reply_body(x, slice_of(f->body + off, len), until);
-    uint64_t first = len > ONE_PIECE ? len - LAST_PIECE : 0;
-    if (first)
-        TRY(reply_file(x, f->fd, off, first, until));
-    if (file_changed(f))
-        return fault(E_CHANGED, "%s", f->name);
-    return reply_file(x, f->fd, off + first, len - first, until);
+    return f->watched ? send_watched(x, f, off, len, until) : reply_file(x, f->fd, off, len, until);
 }
 
 static err_t send_whole(struct exchange *x, struct file *f, tick until)

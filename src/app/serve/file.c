@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "app/serve/beneath.h"
 #include "base/buf.h"
 #include "base/random.h"
 #include "http/date.h"
@@ -19,11 +20,12 @@
 #include "rt/offload.h"
 
 struct files {
-    int root;
+    struct beneath beneath;
     const char *cache_control;
     struct table table;
     struct list used;
-    size_t memory;
+    size_t memory;   /* small bodies in the cache */
+    uint64_t copies; /* files copied into memory, those that are still being sent among them */
 };
 
 err_t files_new(int root, const char *cache_control, struct files **out)
@@ -34,7 +36,7 @@ err_t files_new(int root, const char *cache_control, struct files **out)
         free(s);
         return e;
     }
-    s->root = root;
+    s->beneath = beneath_of(root);
     s->cache_control = cache_control;
     s->table.seed = random_u64();
     list_init(&s->used);
@@ -46,6 +48,8 @@ static void file_free(struct file *f)
 {
     if (f->fd >= 0)
         close(f->fd);
+    if (f->home)
+        f->home->copies -= f->size;
     free(f->body);
     free(f->lines);
     free(f->name);
@@ -78,59 +82,12 @@ void files_free(struct files *s)
     free(s);
 }
 
-/* ---- Opening beneath the root ---- */
-
-struct opening {
-    const struct files *files;
-    const char *name;
-    int flags, fd, error;
-    bool now; /* only what needs no disk */
-};
-
-static err_t open_beneath(void *arg)
-{
-    struct opening *o = arg;
-    struct open_how how = {.flags = (unsigned)(o->flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (o->now ? RESOLVE_CACHED : 0u)};
-    do
-        o->fd = (int)syscall(SYS_openat2, o->files->root, *o->name ? o->name : ".", &how, sizeof how);
-    while (o->fd < 0 && errno == EINTR);
-    o->error = o->fd < 0 ? errno : 0;
-    return NULL;
-}
-
-/* First what the kernel can answer from memory; what needs the disk goes to another thread. EAGAIN is also what a
-   rename during the walk gives. */
-static err_t open_at(const struct files *s, const char *name, int flags, int *fd)
-{
-    struct opening o = {.files = s, .name = name, .flags = flags, .now = true};
-    TRY(open_beneath(&o));
-    for (int i = 0; o.fd < 0 && (o.error == EAGAIN || (o.now && o.error == EINVAL)) && i < 10; i++) {
-        o.now = false;
-        TRY(offload(open_beneath, &o, TICK_NEVER));
-    }
-    *fd = o.fd;
-    if (o.fd >= 0)
-        return NULL;
-    /* EXDEV: it would leave the root; ENXIO, ENODEV: a socket or a device. */
-    switch (o.error) {
-    case EXDEV:
-    case ELOOP:
-    case ENOENT:
-    case ENOTDIR:
-    case ENAMETOOLONG:
-    case ENXIO:
-    case ENODEV:
-        return E_NOT_FOUND;
-    default:
-        return err_errno(o.error);
-    }
-}
-
 err_t file_open_folder(struct files *s, const char *name, int *fd)
 {
-    return open_at(s, name, O_RDONLY | O_DIRECTORY, fd);
+    return beneath_open(&s->beneath, name, O_RDONLY | O_DIRECTORY, fd);
 }
+
+/* ---- Changes ---- */
 
 static bool same(const struct stat *a, const struct stat *b)
 {
@@ -139,63 +96,143 @@ static bool same(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Not by its ctime: being replaced by a rename changes that of the old file, which stays whole. Once a turn is enough:
-   what is sent without waiting is sent in one go. */
-bool file_changed(struct file *f)
+/* Not by its ctime: being replaced by a rename changes that of the old file, which stays whole. */
+bool file_changed(const struct file *f)
 {
     struct stat st;
-    if (f->fd < 0 || f->looked == now())
-        return false;
-    if (fstat(f->fd, &st) < 0 || st.st_size != f->st.st_size || st.st_mtim.tv_sec != f->st.st_mtim.tv_sec ||
-        st.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)
-        return true;
-    f->looked = now();
-    return false;
+    return f->watched && (fstat(f->fd, &st) < 0 || st.st_size != f->st.st_size ||
+                          st.st_mtim.tv_sec != f->st.st_mtim.tv_sec || st.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec);
 }
 
-/* ---- Loading ---- */
+/* Written to just now: more could follow without the time stamp showing it, or one long write(2), which stamps the file
+   when it begins, could still be going on. */
+static bool is_racy(const struct file *f)
+{
+    int64_t age = wall_now() - (f->st.st_mtim.tv_sec * TICK_S + f->st.st_mtim.tv_nsec);
+    int64_t writing = (int64_t)f->size * FILE_NS_A_BYTE;
+    return age > -FILE_RACY && age < FILE_RACY + (writing < FILE_WRITE_MAX ? writing : FILE_WRITE_MAX);
+}
 
-struct loading {
-    struct file *file;
-    bool now;
+/* ---- Reading ---- */
+
+struct reading {
+    const struct file *file;
+    char *to;
+    uint64_t off, n;
+    bool now; /* only what is in memory */
 };
 
 static err_t read_all(void *arg)
 {
-    struct loading *l = arg;
-    struct file *f = l->file;
-    for (uint64_t at = 0; at < f->size;) {
-        struct iovec v = {f->body + at, f->size - at};
-        ssize_t n = preadv2(f->fd, &v, 1, (off_t)at, l->now ? RWF_NOWAIT : 0);
+    struct reading *l = arg;
+    while (l->n) {
+        struct iovec v = {l->to, l->n};
+        ssize_t n = preadv2(l->file->fd, &v, 1, (off_t)l->off, l->now ? RWF_NOWAIT : 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return l->now && (errno == EAGAIN || errno == EOPNOTSUPP) ? E_TIMEOUT : err_errno(errno);
         if (n == 0)
             return E_CHANGED;
-        at += (uint64_t)n;
+        l->to += n;
+        l->off += (uint64_t)n;
+        l->n -= (uint64_t)n;
     }
     return NULL;
 }
 
-/* The whole file into memory; its descriptor is not needed any more then. */
-static err_t load(struct file *f)
+err_t file_read(const struct file *f, char *to, uint64_t off, uint64_t n)
 {
-    struct loading l = {f, true};
-    f->body = malloc(f->size ? f->size : 1);
-    if (!f->body)
-        return E_NO_MEMORY;
+    struct reading l = {f, to, off, n, true};
     err_t e = read_all(&l);
     l.now = false;
     if (e == E_TIMEOUT)
         e = offload(read_all, &l, TICK_NEVER);
-    TRY(e);
-    if (file_changed(f))
-        return E_CHANGED;
+    if (!e && file_changed(f))
+        e = E_CHANGED;
+    return e ? fault(e, "%s", f->name) : NULL;
+}
+
+/* The descriptor of a file that cannot change any more takes the place of the one that can; -1: none is needed. */
+static void settle(struct file *f, int fd)
+{
     close(f->fd);
-    f->fd = -1;
+    f->fd = fd;
+    f->watched = false;
+}
+
+/* The whole file into memory. */
+static err_t load(struct file *f)
+{
+    f->body = malloc(f->size ? f->size : 1);
+    if (!f->body)
+        return E_NO_MEMORY;
+    TRY(file_read(f, f->body, 0, f->size));
+    settle(f, -1);
     return NULL;
 }
+
+struct copying {
+    const struct file *file;
+    int to;
+};
+
+static err_t copy_all(void *arg)
+{
+    struct copying *c = arg;
+    off_t at = 0;
+    while ((uint64_t)at < c->file->size) {
+        ssize_t n = sendfile(c->to, c->file->fd, &at, c->file->size - (uint64_t)at);
+        if (n == 0)
+            return E_CHANGED;
+        if (n < 0 && errno != EINTR)
+            return err_errno(errno);
+    }
+    return NULL;
+}
+
+/* The whole file into a file in memory, from where sendfile(2) takes it: nobody can write to that one while its pages
+   wait in sockets. Without room for it the file is sent from the disk, watched. */
+static err_t copy(struct files *s, struct file *f)
+{
+    struct copying c = {f, memfd_create("l7-file", MFD_CLOEXEC)};
+    if (c.to < 0)
+        return NULL;
+    err_t e = offload(copy_all, &c, TICK_NEVER);
+    if (!e && file_changed(f))
+        e = E_CHANGED;
+    if (e) {
+        close(c.to);
+        return e == E_CHANGED || e == E_CANCELED ? e : NULL;
+    }
+    settle(f, c.to);
+    f->home = s;
+    s->copies += f->size;
+    return NULL;
+}
+
+/* Room for one more copy, if need be in place of those that nobody is sending. */
+static bool may_copy(struct files *s, uint64_t size)
+{
+    if (size > FILE_COPY_MAX)
+        return false;
+    for (struct list *l = s->used.next, *next; s->copies + size > FILE_COPIES_MAX && l != &s->used; l = next) {
+        struct file *f = LIST_ENTRY(l, struct file, used);
+        next = l->next;
+        if (f->home && f->refs == 1)
+            forget(s, f);
+    }
+    return s->copies + size <= FILE_COPIES_MAX;
+}
+
+static err_t take_in(struct files *s, struct file *f)
+{
+    if (f->size <= FILE_SMALL)
+        return load(f);
+    return may_copy(s, f->size) ? copy(s, f) : NULL;
+}
+
+/* ---- Loading ---- */
 
 static void add(struct file *f, enum http_field_id id, struct slice value)
 {
@@ -239,7 +276,7 @@ static err_t describe(const struct files *s, struct file *f)
     return NULL;
 }
 
-static err_t file_new(const struct files *s, int fd, const char *name, struct file **out)
+static err_t file_new(struct files *s, int fd, const char *name, struct file **out)
 {
     struct file *f = calloc(1, sizeof *f);
     if (!f) {
@@ -248,6 +285,7 @@ static err_t file_new(const struct files *s, int fd, const char *name, struct fi
     }
     f->refs = 1;
     f->fd = fd;
+    f->watched = true;
     f->name = strdup(name);
     f->checked = now();
     err_t e = !f->name ? E_NO_MEMORY : fstat(fd, &f->st) < 0 ? err_errno(errno) : NULL;
@@ -256,8 +294,8 @@ static err_t file_new(const struct files *s, int fd, const char *name, struct fi
     else if (!e && !S_ISREG(f->st.st_mode))
         e = E_NOT_FOUND;
     f->size = (uint64_t)f->st.st_size;
-    if (!e && f->size <= FILE_SMALL)
-        e = load(f);
+    if (!e)
+        e = is_racy(f) ? E_CHANGED : take_in(s, f);
     if (!e)
         e = describe(s, f);
     if (e)
@@ -267,17 +305,11 @@ static err_t file_new(const struct files *s, int fd, const char *name, struct fi
     return e;
 }
 
-/* A file whose time stamp is younger than this may change again without its stamp showing it. */
-static const int64_t RACY = 20 * TICK_MS;
-
 static void keep(struct files *s, struct file *f, struct slice key)
 {
     char *copy = key.n <= FILE_KEY_MAX ? malloc(key.n) : NULL;
     if (!copy)
         return;
-    int64_t age = wall_now() - (f->st.st_ctim.tv_sec * TICK_S + f->st.st_ctim.tv_nsec);
-    if (age < RACY)
-        f->checked -= FILE_FRESH;
     memcpy(copy, key.p, key.n);
     f->key = slice_of(copy, key.n);
     table_add(&s->table, &f->link, slice_hash(f->key, s->table.seed));
@@ -294,8 +326,10 @@ err_t file_open(struct files *s, const char *name, struct slice key, struct file
     int fd;
     struct file *f = NULL;
     err_t e = E_CHANGED;
-    for (int i = 0; e == E_CHANGED && i < 5; i++) { /* one that is being written: its next state, whole */
-        TRY(open_at(s, name, O_RDONLY, &fd));
+    for (int i = 0; e == E_CHANGED && i < FILE_TRIES; i++) { /* one that is being written: its next state, whole */
+        if (i)
+            TRY(fiber_sleep(now() + FILE_RACY));
+        TRY(beneath_open(&s->beneath, name, O_RDONLY, &fd));
         e = file_new(s, fd, name, &f);
     }
     TRY(e);
@@ -310,12 +344,12 @@ err_t file_open(struct files *s, const char *name, struct slice key, struct file
 /* Is what the name leads to now still the same file, unchanged? Only what the kernel knows without the disk. */
 static bool unchanged(const struct files *s, struct file *f)
 {
-    struct opening o = {.files = s, .name = f->name, .flags = O_PATH, .now = true};
     struct stat st;
-    if (open_beneath(&o) || o.fd < 0)
+    int fd = beneath_open_now(&s->beneath, f->name, O_PATH);
+    if (fd < 0)
         return false;
-    bool ok = fstat(o.fd, &st) == 0 && same(&st, &f->st);
-    close(o.fd);
+    bool ok = fstat(fd, &st) == 0 && same(&st, &f->st);
+    close(fd);
     return ok;
 }
 

@@ -3,9 +3,11 @@
  * file.h -- files beneath a root, ready to be sent, and the cache of them. Private to app/serve.
  *
  * Each worker has a cache of its own, keyed by the request's path as it came, so that a hit decodes nothing. A small
- * file is kept in memory, a larger one as an open descriptor; both with the header lines of a 200 already written.
- * What was looked at FILE_FRESH ago is looked at again before it is used: an entry whose file was replaced or changed
- * is loaded anew. Replacing by rename makes a new file, so what is being sent of the old one stays whole.
+ * file is kept in memory, a middling one as a copy in a file in memory (for sendfile(2)), a large one as an open
+ * descriptor; all with the header lines of a 200 already written. What was looked at FILE_FRESH ago is looked at again
+ * before it is used: an entry whose file was replaced or changed is loaded anew. Replacing by rename makes a new file,
+ * so what is being sent of the old one stays whole. Copies cannot be written to by others; how the large ones are kept
+ * from passing half old and half new says answer.c.
  */
 #pragma once
 
@@ -19,11 +21,19 @@
 enum {
     FILE_SMALL = 32 << 10,      /* kept in memory up to this size */
     FILE_MEMORY_MAX = 32 << 20, /* of all small files of a worker */
+    FILE_COPY_MAX = 16 << 20,   /* copied up to this size */
+    FILE_COPIES_MAX = 48 << 20, /* of all copies of a worker */
     FILE_ENTRIES_MAX = 2048,    /* of a worker; larger files hold a descriptor each */
     FILE_KEY_MAX = 1024,        /* longer paths are not kept */
     FILE_FIELDS = 7,
+    FILE_TRIES = 50,    /* FILE_RACY apart, at a file that is being written */
+    FILE_NS_A_BYTE = 2, /* 500 MB/s */
 };
-#define FILE_FRESH (500 * TICK_MS)
+#define FILE_FRESH     (500 * TICK_MS)
+#define FILE_RACY      (20 * TICK_MS)  /* two writes so close may bear the same time stamp */
+#define FILE_WRITE_MAX (400 * TICK_MS) /* how long we believe that one write(2) may last, at FILE_NS_A_BYTE */
+
+struct files; /* one worker's cache */
 
 struct file {
     struct table_link link;
@@ -32,13 +42,14 @@ struct file {
     char *name;       /* beneath the root */
     unsigned refs;    /* the cache's and those who send it */
     bool cached;
-    bool passing; /* its head holds for this second only */
-    int fd;       /* -1: in memory */
+    bool passing;       /* its head holds for this second only */
+    bool watched;       /* `fd` is the file itself, which others can write to */
+    int fd;             /* -1: in memory */
+    struct files *home; /* accounts for the copy; NULL when there is none */
     char *body;
     uint64_t size;
     struct stat st;
     tick checked; /* the name was looked up then */
-    tick looked;  /* the open file was looked at then */
     struct http_field fields[FILE_FIELDS];
     struct http_response whole; /* the 200 */
     struct cond_resource cond;
@@ -47,7 +58,6 @@ struct file {
     char *lines; /* of `whole` */
 };
 
-struct files; /* one worker's cache */
 MUST err_t files_new(int root, const char *cache_control, struct files **);
 void files_free(struct files *);
 
@@ -57,7 +67,9 @@ struct file *file_cached(struct files *, struct slice key);
    E_PERMISSION; E_EXISTS when it is a folder. With a key it goes into the cache. */
 MUST err_t file_open(struct files *, const char *name, struct slice key, struct file **);
 void file_unref(struct file *);
-/* Has it been written to since it was opened? For what is being sent from a descriptor. */
-bool file_changed(struct file *);
+/* Has it been written to since it was opened? Never, when it was copied. */
+bool file_changed(const struct file *);
+/* `n` bytes at `off` of one that has a descriptor, as they were when it was opened: else E_CHANGED. */
+MUST err_t file_read(const struct file *, char *to, uint64_t off, uint64_t n);
 /* A folder beneath the root, for listing it. */
 MUST err_t file_open_folder(struct files *, const char *name, int *fd);
