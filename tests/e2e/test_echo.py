@@ -90,10 +90,12 @@ class EchoTcp(harness.TestCase):
         self.assertEqual(self.read(second, 1), b'X')
 
     def test_more_clients_than_allowed_are_closed_at_once(self):
-        server = self.listen('--workers', '1', '--max-connections', '1')
-        self.connect(server)
-        with socket.create_connection(('127.0.0.1', server.port), timeout=10) as s:
-            self.assertEqual(s.recv(10), b'')
+        server = self.listen('--workers', '4', '--max-connections', '2')  # of the process, whichever worker has them
+        kept = [self.connect(server) for _ in range(2)]
+        self.assertEqual(len(kept), 2)
+        for _ in range(8):
+            with socket.create_connection(('127.0.0.1', server.port), timeout=10) as s:
+                self.assertEqual(s.recv(10), b'')
 
     def test_a_silent_client_is_dropped(self):
         s = self.connect(self.listen('--idle-timeout', '100ms'))

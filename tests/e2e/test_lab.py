@@ -88,6 +88,7 @@ class Lab(harness.TestCase):
 
     def test_a_clash_is_named(self):
         with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier lab in TIME_WAIT
             try:
                 s.bind(('127.0.0.1', 8005))
                 s.listen()

@@ -16,11 +16,12 @@ struct echo_server {
     struct listen_point *points; /* all TCP, or all UDP */
     int count;
     bool udp, once;           /* once: a UDP `bye` ends the server */
-    uint64_t max_connections; /* a worker's; more are closed at once */
+    uint64_t max_connections; /* of the process; more are closed at once */
     int64_t idle_ms;          /* TCP: a silent client is dropped */
     uint64_t rate_limit;      /* UDP: datagrams a second and client; 0: any number */
     void (*ended)(void);      /* called when `once` was fulfilled */
     struct trace_sink *trace; /* or NULL */
+    _Atomic uint64_t open;    /* TCP clients; private */
 };
 
 /* On each worker's loop, in a fiber: spawn what serves the points. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "app/echo/echo.h"
@@ -20,9 +21,8 @@ struct conn { /* one TCP client */
     size_t line_length;
 };
 
-static _Thread_local uint64_t open_here; /* TCP clients of this worker */
-static _Thread_local struct scope here;  /* every echo fiber of this worker, */
-static _Thread_local bool here_open;     /* from the first start on */
+static _Thread_local struct scope here; /* every echo fiber of this worker, */
+static _Thread_local bool here_open;    /* from the first start on */
 
 static bool is_bye(struct slice s)
 {
@@ -92,26 +92,35 @@ static void conn_fiber(void *arg)
     if (!converse(c)) /* else the client is gone, or it was silent for too long: either way we are done with it */
         linger(c->stream);
     stream_close(c->stream);
+    atomic_fetch_sub_explicit(&c->server->open, 1, memory_order_relaxed);
     free(c);
-    open_here--;
     stat_add(STAT_CONNECTIONS_OPEN, -1);
+}
+
+static err_t conn_start(struct echo_server *server, int fd)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c)
+        return E_NO_MEMORY;
+    c->server = server;
+    stream_tcp_init(&c->tcp, fd);
+    err_t e = scope_spawn(&here, "echo", conn_fiber, c);
+    if (e)
+        free(c);
+    else
+        c->stream = stream_trace(&c->tcp.stream, server->trace, 'S', TRACE_LINES);
+    return e;
 }
 
 static void welcome(struct echo_server *server, int fd)
 {
-    struct conn *c = open_here < server->max_connections ? calloc(1, sizeof *c) : NULL;
     stat_add(STAT_CONNECTIONS_ACCEPTED, 1);
-    if (c) {
-        c->server = server;
-        stream_tcp_init(&c->tcp, fd);
-        if (!scope_spawn(&here, "echo", conn_fiber, c)) {
-            open_here++;
-            c->stream = stream_trace(&c->tcp.stream, server->trace, 'S', TRACE_LINES);
-            stat_add(STAT_CONNECTIONS_OPEN, 1);
-            return;
-        }
-        free(c);
+    uint64_t open = atomic_fetch_add_explicit(&server->open, 1, memory_order_relaxed);
+    if (open < server->max_connections && !conn_start(server, fd)) {
+        stat_add(STAT_CONNECTIONS_OPEN, 1);
+        return;
     }
+    atomic_fetch_sub_explicit(&server->open, 1, memory_order_relaxed);
     stat_add(STAT_CONNECTIONS_REFUSED, 1);
     io_close(fd);
 }
