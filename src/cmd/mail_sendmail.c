@@ -95,7 +95,9 @@ static err_t submit(const struct sendmail_conf *c, int input)
                              .envelope_from = c->sender ? c->sender : sender,
                              .complete = true,
                              .from_headers = c->from_headers,
-                             .full_name = c->full_name};
+                             .full_name = c->full_name,
+                             .dsn_notify = c->mail.dsn_notify,
+                             .dsn_envid = c->mail.dsn_envid};
     o.rcpts = (struct mail_list){(const char **)c->args, (size_t)c->arg_count};
     struct mail_draft *d = calloc(1, sizeof *d);
     if (!d)

@@ -51,6 +51,7 @@ void mime_scan_add(struct mime_scan *s, struct slice in)
             } else if (c < 0x20 || c == 0x7f) {
                 s->cr += c == '\r';
                 s->controls += c != '\t' && c != '\r' && c != '\f';
+                s->nul += c == 0;
             }
         }
         s->last_cr = c == '\r';

@@ -22,7 +22,8 @@ enum {
 
 struct mime_scan { /* {0} to start */
     uint64_t bytes, eightbit, lf, crlf, cr,
-        controls;                            /* cr: all of them; controls: NUL and others that text does not hold */
+        controls; /* cr: all of them; controls: NUL and others that text does not hold */
+    uint64_t nul;
     uint64_t longest, line;                  /* the longest line, and the one being read */
     uint64_t bad_line;                       /* number of the first line over MIME_LINE_MAX, from 1; 0: none */
     uint32_t utf8_need, utf8_low, utf8_high; /* of the UTF-8 sequence being read */

@@ -208,10 +208,13 @@ static err_t body(struct writer *w)
 
 /* ---- the header ---- */
 
-/* Fields whose value is a list of addresses. */
-static bool is_address_field(struct slice name)
+bool mime_is_address_field(struct slice name)
 {
-    static const char *const names[] = {"reply-to",
+    static const char *const names[] = {"from",
+                                        "to",
+                                        "cc",
+                                        "bcc",
+                                        "reply-to",
                                         "sender",
                                         "resent-from",
                                         "resent-to",
@@ -253,7 +256,7 @@ static err_t extra_field(struct writer *w, const struct mime_field *f)
     if (is_owned_field(f->name))
         return fault(E_DATA, "--header: %s is made from the other options", name);
     TRY(header_value_check(f->value, name));
-    if (!is_address_field(f->name))
+    if (!mime_is_address_field(f->name))
         return header_text(&w->text, name, f->value, w->letter->utf8);
     struct smtp_mailboxes list = {0};
     TRY(smtp_mailboxes_parse(w->arena, f->value, name, &list));

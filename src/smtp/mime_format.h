@@ -80,5 +80,8 @@ bool mime_is_message(const struct mime_file *);
 /* E_DATA with the field's name in the fault note. Memory comes from the arena. */
 MUST err_t mime_format(const struct mime_letter *, struct arena *, struct mime_message *);
 
+/* Is its value a list of addresses? */
+bool mime_is_address_field(struct slice name);
+
 /* Add a piece to a message that is built elsewhere (a ready message from a file). */
 MUST err_t mime_add(struct arena *, struct mime_message *, const struct mime_piece *);

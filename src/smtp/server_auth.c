@@ -140,7 +140,12 @@ static err_t sasl_auth(struct smtp_server *s, const char *name, char *line, size
     if (e == E_UNSUPPORTED)
         return smtp_server_reply(s, "504 5.5.4 Mechanism not known");
     TRY(e);
-    e = steps(s, a, line, cap, have);
+    if (have && strcmp(name, "LOGIN") == 0) { /* the user's name came unasked, as smtplib sends it */
+        bool done;
+        binding.n = 0;
+        e = smtp_auth_server_step(a, "", &binding, &done);
+    }
+    e = e ? e : steps(s, a, line, cap, have);
     smtp_auth_server_free(a);
     return e;
 }

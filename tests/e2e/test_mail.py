@@ -169,6 +169,20 @@ class Content(Case):
         for bad in (b'From: a@x\n\na\rb\n', b'From: a@x\n\n' + b'x' * 999 + b'\n'):
             self.send(server.port, '-m', '-', input=bad, check=65)
 
+    def test_ready_header_is_checked(self):
+        """What is refused as an option is refused in a ready message too, by the field's name."""
+        server = self.sink('--without', 'smtputf8')
+        for bad, words in ((b'Subject: a\0b\n\nx\n', 'Subject: a NUL'), (b'X-A: a\rBcc: x@y\n\nx\n', 'X-A: a line end'),
+                           (b'X-A: ' + b'x' * 1000 + b'\n\nx\n', 'X-A: a line is longer'), (b'X-A: \xff\n\nx\n', 'X-A: not UTF-8'),
+                           (b'X-A: b\n\na\0b\n', 'NUL')):
+            _, _, err = self.send(server.port, '-m', '-', input=b'From: a@x.example\n' + bad, check=65)
+            self.assertIn(words, err)
+        utf8 = 'From: a@x.example\nSubject: Grüße\n\nx\n'.encode()
+        self.assertIn('field Subject', self.send(server.port, '-m', '-', input=utf8, check=69)[2])
+        server = self.sink()
+        self.send(server.port, '-m', '-', input=utf8)
+        self.assertTrue(json.loads(server.wait_for_line('peer', 'stdout').string)['smtputf8'])
+
     def test_eightbit_and_utf8(self):
         server = self.sink()
         self.send(server.port, '-s', 'Grüße', '--text', 'Grüße an alle, die das lesen\n')
@@ -583,6 +597,17 @@ class Sendmail(Case):
     def test_message_without_header(self):
         self.sendmail('-i', '-f', 'a@b', '-O', 'DeliveryMode=b', 'c@d', 'e@f', input='just text\n')
         self.assertEqual(self.message().get_content(), 'just text\n')
+
+    def test_a_header_beyond_ascii_is_encoded(self):
+        self.server = self.sink('--without', 'smtputf8')
+        self.sendmail('-t', '-f', 'a@b', input='From: Zoë <zoe@x.example>\nTo: c@d\nSubject: Grüße an 你\n\nx\n')
+        m = self.message()
+        self.assertEqual((m['from'].addresses[0].display_name, m['subject']), ('Zoë', 'Grüße an 你'))
+        self.raw()[0].partition(b'\n\n')[0].decode('ascii')
+
+    def test_reports_are_asked_for(self):
+        self.sendmail('-N', 'failure', '-V', 'job 7', '-f', 'a@b', 'c@d', input='x\n')
+        self.assertEqual(json.loads(self.server.wait_for_line('peer', 'stdout').string)['envid'], 'job+207')
 
     def test_usage(self):
         self.sendmail('-t', '-f', 'a@b', input='Subject: x\n\n', check=64)

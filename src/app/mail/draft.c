@@ -350,8 +350,12 @@ err_t mail_draft_fit(struct mail_draft *d, const struct smtp_caps *caps, const c
     if (odd && caps && !caps->smtputf8)
         return fault(E_UNSUPPORTED, "%s does not offer SMTPUTF8, which the address '%.*s' needs", host,
                      SLICE_ARG(odd->address));
+    if (d->ready.utf8 && caps && !caps->smtputf8)
+        return fault(E_UNSUPPORTED, "%s does not offer SMTPUTF8, which the message's field %.*s needs", host,
+                     SLICE_ARG(d->utf8_field));
+    bool utf8 = odd || d->ready.utf8;
     arena_reset(&d->wire);
-    TRY(fit_message(d, caps, odd != NULL));
-    TRY(fit_envelope(d, caps, odd != NULL));
+    TRY(fit_message(d, caps, utf8));
+    TRY(fit_envelope(d, caps, utf8));
     return caps ? check_fit(d, caps, host) : NULL;
 }

@@ -36,6 +36,7 @@ struct mail_draft {
     struct mime_letter letter; /* not used for a ready message */
     struct mime_text text, html;
     struct mime_message ready; /* a ready message, checked */
+    struct slice utf8_field;   /* of it: a field that is beyond ASCII, when ready.utf8 */
     bool is_ready;
     struct smtp_mailbox sender;  /* of the envelope; address empty: the null path */
     struct smtp_mailboxes rcpts; /* of the envelope, without doubles */

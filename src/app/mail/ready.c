@@ -6,6 +6,7 @@
 
 #include "app/mail/draft.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "smtp/fields_parse.h"
 #include "smtp/message.h"
 
@@ -15,6 +16,7 @@ struct header {
     struct slice text;           /* the header section, as it came, and what follows as far as it was read */
     struct slice rest;           /* of it: the body */
     bool from, date, id, resent; /* which fields it has */
+    struct slice utf8;           /* the name of the first field beyond ASCII */
 };
 
 /* What cannot be mended without changing what it says. */
@@ -22,6 +24,8 @@ static err_t check_scan(const struct mime_scan *s)
 {
     if (s->cr > s->crlf)
         return fault(E_DATA, "the message holds a CR without LF, which servers would take for different things");
+    if (s->nul) /* RFC 5322 section 4 */
+        return fault(E_DATA, "the message holds a NUL byte");
     if (s->longest > MIME_LINE_MAX)
         return fault(E_DATA, "line %" PRIu64 " of the message is longer than %d bytes", s->bad_line, MIME_LINE_MAX);
     return NULL;
@@ -44,11 +48,32 @@ static err_t read_head(struct mail_draft *d, const struct mime_content *c, struc
     return NULL;
 }
 
-static void look(struct header *h)
+/* A field that would be refused as an option is refused here too, by its name. */
+static err_t check_field(const struct smtp_field *f)
+{
+    char name[100];
+    struct slice raw = f->raw, line;
+    text_safe(f->name, name, sizeof name);
+    if (slice_ends(raw, S("\n")))
+        raw.n--;
+    while (slice_cut(&raw, '\n', &line)) {
+        if (slice_ends(line, S("\r")))
+            line.n--;
+        TRY(header_value_check(line, name));
+        if (line.n > MIME_LINE_MAX)
+            return fault(E_DATA, "%s: a line is longer than %d bytes", name, MIME_LINE_MAX);
+    }
+    return NULL;
+}
+
+static err_t look(struct header *h)
 {
     struct smtp_field f;
     struct slice rest = h->text;
     while (smtp_field_next(&rest, &f)) {
+        TRY(check_field(&f));
+        if (!h->utf8.n && !smtp_is_ascii(f.raw))
+            h->utf8 = f.name;
         h->from |= slice_eq_case(f.name, S("From"));
         h->date |= slice_eq_case(f.name, S("Date"));
         h->id |= slice_eq_case(f.name, S("Message-ID"));
@@ -56,6 +81,7 @@ static void look(struct header *h)
                      slice_eq_case(f.name, S("Resent-Bcc"));
     }
     h->rest = rest;
+    return NULL;
 }
 
 static bool is_bcc(struct slice name)
@@ -170,6 +196,23 @@ static err_t add_missing(struct buf *b, const struct mail_options *o, struct mai
     return NULL;
 }
 
+/* sendmail's callers write what their locale has into a header: it is encoded (RFC 2047), so that any server takes
+   it. A field with a grammar of its own stays, and needs SMTPUTF8. */
+static err_t add_encoded(struct buf *b, struct mail_draft *d, const struct smtp_field *f)
+{
+    char name[100];
+    struct slice value = smtp_field_unfold(&d->arena, f->value);
+    struct smtp_mailboxes list = {0};
+    if (!value.p)
+        return E_NO_MEMORY;
+    if (!slice_to_z(f->name, name, sizeof name) || slice_starts_case(f->name, S("Content-")))
+        return add_crlf(b, f->raw);
+    if (!mime_is_address_field(f->name))
+        return header_text(b, name, value, false);
+    TRY(smtp_mailboxes_parse(&d->arena, value, name, &list));
+    return header_mailboxes(b, name, list.v, list.n, false);
+}
+
 static err_t write_header(struct buf *b, const struct mail_options *o, struct mail_draft *d, const struct header *h)
 {
     struct smtp_field f;
@@ -178,7 +221,7 @@ static err_t write_header(struct buf *b, const struct mail_options *o, struct ma
         TRY(add_missing(b, o, d, h));
     while (smtp_field_next(&rest, &f))
         if (!is_bcc(f.name))
-            TRY(add_crlf(b, f.raw));
+            TRY(o->complete && !smtp_is_ascii(f.raw) ? add_encoded(b, d, &f) : add_crlf(b, f.raw));
     return buf_add(b, S("\r\n"));
 }
 
@@ -186,6 +229,8 @@ static err_t add_header(struct mail_draft *d, const struct mail_options *o, cons
 {
     AUTO(buf_free) struct buf b = {0};
     TRY(write_header(&b, o, d, h));
+    d->ready.utf8 = !smtp_is_ascii(buf_slice(&b));
+    d->utf8_field = h->utf8;
     struct slice s = arena_copy(&d->arena, buf_slice(&b));
     struct mime_piece p = {.content = {s, -1, s.n, 0}, .literal = true, .size = s.n};
     return s.p ? mime_add(&d->arena, &d->ready, &p) : E_NO_MEMORY;
@@ -201,6 +246,7 @@ static err_t add_body(struct mail_draft *d, const struct mime_content *c, const 
     if (c->fd < 0)
         body.bytes = slice_from(c->bytes, (size_t)skip);
     TRY(content_scan(&body, &scan));
+    d->ready.eightbit = scan.eightbit > 0;
     struct mime_encoder e = {.how = MIME_8BIT, .lf = scan.lf > scan.crlf, .mixed = true};
     struct mime_piece p = {.content = body, .encoder = e};
     mime_encoded_size(&e, &scan, &p.size);
@@ -246,16 +292,16 @@ err_t mail_ready_open(const struct mail_options *o, struct mail_draft *d)
     struct mime_scan scan;
     struct header h = {0};
     TRY(content_open(o->message, &d->arena, &d->files, &c));
-    TRY(content_scan(&c, &scan));
-    TRY(check_scan(&scan));
     TRY(read_head(d, &c, &h.text));
     skip_from_line(&c, &h.text);
-    look(&h);
+    TRY(look(&h));
+    TRY(content_scan(&c, &scan));
+    TRY(check_scan(&scan));
     if (h.rest.n == 0 && c.size > HEADER_MAX)
         return fault(E_DATA, "the message's header is longer than %d bytes", HEADER_MAX);
     TRY(envelope(o, d, &h));
     TRY(add_header(d, o, &h));
     TRY(add_body(d, &c, &h));
-    d->ready.eightbit = scan.eightbit > 0;
+    d->ready.eightbit |= d->ready.utf8;
     return NULL;
 }
