@@ -44,5 +44,6 @@ size_t hash_end(struct hash *h, uint8_t out[HASH_MAX])
 
 void hash_free(struct hash *h)
 {
-    EVP_MD_CTX_free(context(h));
+    if (h) /* nothing is loaded to free nothing */
+        EVP_MD_CTX_free(context(h));
 }
