@@ -86,6 +86,8 @@ struct client_body {
     void *arg;
     uint64_t length; /* of what `read` gives, or CLIENT_UNKNOWN: chunked, or END_STREAM ends it */
     bool present;    /* false: no body at all, and no Content-Length either */
+    /* Asked once `read` has given 0 for a body of unknown length: fields to send behind it. NULL: none. */
+    const struct http_fields *(*trailers)(void *arg);
 };
 
 struct client_request {

@@ -50,11 +50,12 @@ struct exchange {
     error_page_fn *error_page;       /* NULL: the built-in pages */
     const void *conf;                /* for error_page: the handler's */
     /* -- kept by the functions below -- */
-    uint16_t status;      /* of the final head sent; 0 before */
-    uint64_t sent;        /* bytes of body sent */
-    uint64_t received;    /* bytes of request body read */
-    uint64_t body_length; /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
-    bool body_done;       /* the request's body was read to its end */
+    uint16_t status;             /* of the final head sent; 0 before */
+    uint64_t sent;               /* bytes of body sent */
+    uint64_t received;           /* bytes of request body read */
+    uint64_t body_length;        /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
+    bool body_done;              /* the request's body was read to its end */
+    struct http_fields trailers; /* of the request, once body_done */
     bool ended, detached, broken;
     tick started;      /* first byte of the request */
     struct slice note; /* what a handler wants in the access log (cache verdict) */

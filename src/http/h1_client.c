@@ -111,6 +111,18 @@ static err_t send_piece(struct call *call, struct slice piece, bool chunked)
     return stream_writev(call->stream, v, 3, call->until);
 }
 
+static err_t send_last_chunk(struct call *call)
+{
+    const struct client_body *body = &call->request->body;
+    const struct http_fields *f = body->trailers ? body->trailers(body->arg) : NULL;
+    AUTO(buf_free) struct buf b = {0};
+    TRY(buf_add(&b, S("0\r\n")));
+    for (int i = 0; f && i < f->n; i++)
+        TRY(add_line(&b, f->v[i].name, f->v[i].value));
+    TRY(buf_add(&b, S("\r\n")));
+    return stream_write(call->stream, buf_slice(&b), call->until);
+}
+
 static err_t send_reader(struct call *call, char *piece)
 {
     const struct client_body *body = &call->request->body;
@@ -127,7 +139,7 @@ static err_t send_reader(struct call *call, char *piece)
             return e;
         }
         if (got == 0)
-            return stream_write(call->stream, S("0\r\n\r\n"), call->until);
+            return send_last_chunk(call);
         TRY(send_piece(call, slice_of(piece, got), chunked));
         left -= chunked ? 0 : got;
     }

@@ -4,6 +4,7 @@
 #include "base/stat.h"
 #include "http/date.h"
 #include "http/h1_format.h"
+#include "http/h1_parse.h"
 #include "http/status.h"
 #include "rt/loop.h"
 
@@ -84,6 +85,16 @@ static err_t refill(struct h1_exchange *h, tick until)
     return NULL;
 }
 
+/* Most trailer sections are an empty line (RFC 9112 section 7.1.2). */
+static err_t take_trailers(struct h1_exchange *h)
+{
+    struct slice raw = buf_slice(&h->raw_trailers);
+    if (raw.n <= 2)
+        return NULL;
+    raw = arena_copy(&h->work->arena, raw);
+    return raw.p ? h1_parse_trailers(raw, &h->work->arena, &h->x.trailers) : E_NO_MEMORY;
+}
+
 static err_t read_chunked(struct h1_exchange *h, char *p, size_t cap, size_t *got, tick until)
 {
     struct h1_work *w = h->work;
@@ -101,7 +112,7 @@ static err_t read_chunked(struct h1_exchange *h, char *p, size_t cap, size_t *go
             return NULL;
         }
     }
-    return NULL;
+    return take_trailers(h);
 }
 
 static err_t h1_read_body(struct exchange *x, void *p, size_t cap, size_t *got, tick until)

@@ -13,12 +13,13 @@ struct h1_exchange {
     struct addr peer;
     struct body_framing framing; /* of the request's body */
     struct chunked chunked;
-    size_t head_end;   /* in work->in: the slices of the request point in front of it */
-    uint64_t in_left;  /* of a body with a length */
-    uint64_t out_left; /* of the announced Content-Length; UINT64_MAX: none was announced */
-    bool keep;         /* may the connection be used again? */
-    bool expects;      /* the client waits for 100 (Continue) */
-    bool chunked_out;  /* the answer's body goes out chunked */
+    struct buf raw_trailers; /* while they come */
+    size_t head_end;         /* in work->in: the slices of the request point in front of it */
+    uint64_t in_left;        /* of a body with a length */
+    uint64_t out_left;       /* of the announced Content-Length; UINT64_MAX: none was announced */
+    bool keep;               /* may the connection be used again? */
+    bool expects;            /* the client waits for 100 (Continue) */
+    bool chunked_out;        /* the answer's body goes out chunked */
 };
 
 extern const struct exchange_ops h1_exchange_ops;

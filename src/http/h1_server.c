@@ -140,6 +140,7 @@ static err_t begin(struct h1_exchange *h)
     h->in_left = x->body_length = h->framing.length;
     x->body_done = h->framing.kind == BODY_NONE;
     TRY(check_expect(h));
+    h->chunked.trailers = &h->raw_trailers;
     if (h->framing.kind == BODY_LENGTH && h->framing.length > o->max_body)
         return fault(E_BODY_TOO_LARGE, "more than %llu bytes", (unsigned long long)o->max_body);
     return NULL;
@@ -228,6 +229,7 @@ static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
         break;
     }
     bool keep = serve_one(&h);
+    buf_free(&h.raw_trailers);
     if (!keep && !h.x.broken && !fields_has_token(&h.x.request.fields, F_CONNECTION, S("close")))
         linger(c, w);
     arena_reset(&w->arena);

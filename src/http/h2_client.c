@@ -101,6 +101,19 @@ static err_t make_head(struct call *call, struct head *h)
 
 /* ---- Its body ---- */
 
+/* RFC 9113 section 8.1: a second field section, without pseudo-fields. */
+static err_t submit_trailers(struct h2_stream *s)
+{
+    struct head *h = arena_new(&s->call->arena, sizeof *h, _Alignof(struct head));
+    if (!h)
+        return E_NO_MEMORY;
+    h->n = 0;
+    for (uint16_t i = 0; i < s->trailers->n; i++)
+        if (!belongs_to_http1(&s->trailers->v[i]))
+            TRY(add(s->call, h, s->trailers->v[i].name, s->trailers->v[i].value));
+    return nghttp2_submit_trailer(s->session->ng, s->id, h->v, h->n) ? E_NO_MEMORY : NULL;
+}
+
 static ssize_t give_body(nghttp2_session *ng, int32_t id, uint8_t *to, size_t cap, uint32_t *flags,
                          nghttp2_data_source *source, void *user)
 {
@@ -112,9 +125,11 @@ static ssize_t give_body(nghttp2_session *ng, int32_t id, uint8_t *to, size_t ca
     s->piece = slice_from(s->piece, n);
     if (s->piece.n == 0)
         waitq_wake(&s->drained, -1);
-    if (s->piece.n == 0 && s->last_piece)
+    if (s->piece.n == 0 && s->last_piece) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-    else if (n == 0)
+        if (s->trailers && !submit_trailers(s))
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM; /* the trailer section ends it */
+    } else if (n == 0)
         return NGHTTP2_ERR_DEFERRED;
     return (ssize_t)n;
 }
@@ -143,8 +158,11 @@ static err_t send_reader(struct call *call, char *piece)
             call->upload_error = e;
             return e;
         }
-        if (got == 0)
+        if (got == 0) {
+            const struct http_fields *f = body->trailers ? body->trailers(body->arg) : NULL;
+            call->h2->trailers = f && f->n ? f : NULL;
             return offer(call, SLICE_NONE, true);
+        }
         TRY(offer(call, slice_of(piece, got), false));
         left -= left == CLIENT_UNKNOWN ? 0 : got;
     }

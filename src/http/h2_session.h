@@ -42,6 +42,7 @@ struct h2_stream {
     /* the request's body: what may be sent now */
     struct slice piece;
     bool last_piece;
+    const struct http_fields *trailers; /* behind the last piece, or NULL */
 };
 
 enum { H2_STREAM_WINDOW = 512 << 10, H2_SESSION_WINDOW = 2 << 20, H2_READ = 64 << 10 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """browser.py -- a real Chromium without a window, steered over its debugging pipe (Chrome DevTools Protocol).
 
-    with browser.Browser(test) as b:
+    with browser.Browser(test) as b:        Browser(test, '--proxy-server=...') adds arguments
         page = b.open(url)              waits for the load event
         page.evaluate('document.title')
         page.reload()
@@ -24,13 +24,14 @@ def program():
 
 
 class Browser:
-    def __init__(self, test):
+    def __init__(self, test, *args):
         to_read, self._to = os.pipe()
         self._from, from_write = os.pipe()
         # The browser reads descriptor 3 and writes descriptor 4.
         script = f'exec 3<&{to_read} 4>&{from_write}; exec "$0" "$@"'
         argv = ['bash', '-c', script, program(), '--headless=new', '--no-sandbox', '--disable-gpu',
-                '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking', '--no-proxy-server',
+                '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
+                *(args or ['--no-proxy-server']),
                 '--disable-crash-reporter', '--disable-breakpad', '--remote-debugging-pipe',
                 '--user-data-dir=' + os.path.join(test.tmpdir, 'chromium'), 'about:blank']
         env = peers.env('chromium', {'HOME': test.tmpdir, 'XDG_CONFIG_HOME': test.tmpdir, 'XDG_CACHE_HOME': test.tmpdir,

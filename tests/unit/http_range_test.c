@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "http/range.h"
+#include "http/byteranges.h"
 
 #include <stdio.h>
 
@@ -77,13 +77,29 @@ static void several_and_abuse(void **state)
     assert_string_equal(ranges(many, 10000), "whole");
 }
 
+static void parts(void **state)
+{
+    (void)state;
+    static const struct range v[] = {{0, 1}, {7, 9}};
+    struct arena a = {0};
+    struct byteranges b;
+    assert_ok(byteranges_make(&a, slice_z("text/plain"), 10, v, 2, 0xabc, &b));
+    assert_slice(b.type, "multipart/byteranges; boundary=0000000000000abc");
+    assert_slice(b.heads[0], "--0000000000000abc\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-1/10\r\n\r\n");
+    assert_slice(b.heads[1],
+                 "\r\n--0000000000000abc\r\nContent-Type: text/plain\r\nContent-Range: bytes 7-9/10\r\n\r\n");
+    assert_slice(b.heads[2], "\r\n--0000000000000abc--\r\n");
+    assert_int_equal(b.length, b.heads[0].n + 2 + b.heads[1].n + 3 + b.heads[2].n);
+    assert_ok(byteranges_make(&a, SLICE_NONE, 10, v, 1, 0xabc, &b));
+    assert_slice(b.heads[0], "--0000000000000abc\r\nContent-Range: bytes 0-1/10\r\n\r\n");
+    arena_reset(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(single_ones),
-        cmocka_unit_test(not_satisfiable),
-        cmocka_unit_test(ignored),
-        cmocka_unit_test(several_and_abuse),
+        cmocka_unit_test(single_ones),       cmocka_unit_test(not_satisfiable), cmocka_unit_test(ignored),
+        cmocka_unit_test(several_and_abuse), cmocka_unit_test(parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

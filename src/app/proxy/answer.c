@@ -6,10 +6,11 @@
 #include "app/proxy/internal.h"
 
 #include "base/check.h"
+#include "base/random.h"
 #include "base/stat.h"
+#include "http/byteranges.h"
 #include "http/cond.h"
 #include "http/date.h"
-#include "http/range.h"
 
 enum { EXTRA_ROOM = 32 + VERDICT_ROOM, SEND_FILE_MIN = 32 << 10 };
 
@@ -31,31 +32,32 @@ bool answer_not_modified(const struct job *j, const struct cache_object *o)
            cond_check(&j->in->fields, j->in->method, &c, wall_now() / TICK_S) == COND_NOT_MODIFIED;
 }
 
-/* One range; several are answered with the whole, as RFC 9110 section 14.2 allows. */
-static enum range_result wanted_range(const struct job *j, const struct cache_object *o, struct range *out)
-{
+struct ranges {
     struct range v[RANGE_MAX];
+    int n;
+};
+
+static enum range_result wanted_ranges(const struct job *j, const struct cache_object *o, struct ranges *out)
+{
     struct cond_resource c = resource(o);
-    int n = 0;
     c.has_modified = fields_has(&o->fields, F_LAST_MODIFIED);
     if (!j->ask.range || o->info.status != 200 || !o->body || o->body->length == CACHE_LENGTH_UNKNOWN ||
         !cond_range_allowed(&j->in->fields, &c, wall_now() / TICK_S))
         return RANGE_IGNORE;
-    enum range_result r = range_parse(fields_get(&j->in->fields, F_RANGE), o->body->length, v, &n);
-    if (r == RANGE_SOME && n > 1)
-        return RANGE_IGNORE;
-    *out = v[0];
-    return r;
+    return range_parse(fields_get(&j->in->fields, F_RANGE), o->body->length, out->v, &out->n);
 }
 
 bool answer_covers(const struct job *j, const struct cache_object *o)
 {
-    struct range r;
+    struct ranges w;
+    bool all = true;
     if (!o->partial)
         return true;
-    switch (wanted_range(j, o, &r)) {
+    switch (wanted_ranges(j, o, &w)) {
     case RANGE_SOME:
-        return cache_body_has(o->body, r.first, r.last - r.first + 1);
+        for (int i = 0; i < w.n; i++)
+            all = all && cache_body_has(o->body, w.v[i].first, w.v[i].last - w.v[i].first + 1);
+        return all;
     case RANGE_UNSATISFIABLE:
         return true;
     default:
@@ -133,6 +135,11 @@ static bool not_length(uint8_t id)
     return id != F_CONTENT_LENGTH;
 }
 
+static bool not_length_or_type(uint8_t id)
+{
+    return id != F_CONTENT_LENGTH && id != F_CONTENT_TYPE;
+}
+
 /* ---- Answers ---- */
 
 /* A large piece of a plain connection's answer, without a copy; TLS reads the bytes anyway. */
@@ -164,7 +171,7 @@ static err_t send_bytes(struct job *j, const struct cache_object *o, uint64_t fr
         }
         from += sent, n -= sent;
     }
-    return reply_end(j->ex, until);
+    return NULL;
 }
 
 static err_t answer_304(struct job *j, const struct cache_object *o, int64_t age, tick until)
@@ -175,18 +182,45 @@ static err_t answer_304(struct job *j, const struct cache_object *o, int64_t age
     return reply_end(j->ex, until);
 }
 
-static err_t answer_206(struct job *j, const struct cache_object *o, int64_t age, struct range r, tick until)
+static err_t add_length(struct job *j, struct http_fields *f, uint64_t n)
+{
+    struct slice length = arena_format(j->arena, "%llu", (unsigned long long)n);
+    return length.p && fields_add_id(j->arena, f, F_CONTENT_LENGTH, length) ? NULL : E_NO_MEMORY;
+}
+
+static err_t answer_one(struct job *j, const struct cache_object *o, int64_t age, struct range r, tick until)
 {
     struct http_fields f = {0};
+    uint64_t n = r.last - r.first + 1;
     TRY(copied_fields(j, o, age, not_length, &f));
     struct slice range = arena_format(j->arena, "bytes %llu-%llu/%llu", (unsigned long long)r.first,
                                       (unsigned long long)r.last, (unsigned long long)o->body->length);
-    struct slice length = arena_format(j->arena, "%llu", (unsigned long long)(r.last - r.first + 1));
-    if (!range.p || !length.p || !fields_add_id(j->arena, &f, F_CONTENT_RANGE, range) ||
-        !fields_add_id(j->arena, &f, F_CONTENT_LENGTH, length))
+    if (!range.p || !fields_add_id(j->arena, &f, F_CONTENT_RANGE, range))
         return E_NO_MEMORY;
+    TRY(add_length(j, &f, n));
     TRY(answer_head(j, 206, SLICE_NONE, &f, until));
-    return send_bytes(j, o, r.first, r.last - r.first + 1, until);
+    TRY(send_bytes(j, o, r.first, n, until));
+    return reply_end(j->ex, until);
+}
+
+static err_t answer_several(struct job *j, const struct cache_object *o, int64_t age, const struct ranges *w,
+                            tick until)
+{
+    struct http_fields f = {0};
+    struct byteranges parts;
+    struct slice type = fields_get(&o->fields, F_CONTENT_TYPE);
+    TRY(byteranges_make(j->arena, type, o->body->length, w->v, w->n, random_u64(), &parts));
+    TRY(copied_fields(j, o, age, not_length_or_type, &f));
+    if (!fields_add_id(j->arena, &f, F_CONTENT_TYPE, parts.type))
+        return E_NO_MEMORY;
+    TRY(add_length(j, &f, parts.length));
+    TRY(answer_head(j, 206, SLICE_NONE, &f, until));
+    for (int i = 0; i < w->n; i++) {
+        TRY(reply_body(j->ex, parts.heads[i], until));
+        TRY(send_bytes(j, o, w->v[i].first, w->v[i].last - w->v[i].first + 1, until));
+    }
+    TRY(reply_body(j->ex, parts.heads[w->n], until));
+    return reply_end(j->ex, until);
 }
 
 static err_t answer_416(struct job *j, const struct cache_object *o, tick until)
@@ -211,7 +245,9 @@ static err_t answer_whole(struct job *j, const struct cache_object *o, int64_t a
         TRY(ready_head(j, o, age, &r));
         TRY(reply_head(j->ex, &r, until));
     }
-    return o->body ? send_bytes(j, o, 0, o->body->length, until) : reply_end(j->ex, until);
+    if (o->body)
+        TRY(send_bytes(j, o, 0, o->body->length, until));
+    return reply_end(j->ex, until);
 }
 
 err_t answer_stored(struct job *j, struct cache_object *o, tick until)
@@ -222,11 +258,11 @@ err_t answer_stored(struct job *j, struct cache_object *o, tick until)
     if (j->ask.conditional && answer_not_modified(j, o))
         return answer_304(j, o, age, until);
     if (j->ask.range) {
-        struct range r = {0};
-        enum range_result w = wanted_range(j, o, &r);
-        if (w == RANGE_SOME)
-            return answer_206(j, o, age, r, until);
-        if (w == RANGE_UNSATISFIABLE)
+        struct ranges w;
+        enum range_result r = wanted_ranges(j, o, &w);
+        if (r == RANGE_SOME)
+            return w.n > 1 ? answer_several(j, o, age, &w, until) : answer_one(j, o, age, w.v[0], until);
+        if (r == RANGE_UNSATISFIABLE)
             return answer_416(j, o, until);
     }
     return answer_whole(j, o, age, until);

@@ -62,7 +62,8 @@ static struct interim *interim_copy(struct job *j, const struct http_response *i
         copy.v[k].name = arena_copy(j->arena, copy.v[k].name);
         copy.v[k].value = arena_copy(j->arena, copy.v[k].value);
     }
-    *i = (struct interim){.response = {.status = in->status, .fields = copy}};
+    struct slice reason = arena_copy(j->arena, in->reason);
+    *i = (struct interim){.response = {.status = in->status, .reason = reason, .fields = copy}};
     return i;
 }
 
@@ -90,6 +91,17 @@ static err_t upload_read(void *arg, void *p, size_t cap, size_t *got, tick until
 {
     struct job *j = arg;
     return request_body(j->ex, p, cap, got, until);
+}
+
+/* Trailers that cannot be passed on are left out: they may be (RFC 9110 section 6.5.2). */
+static const struct http_fields *upload_trailers(void *arg)
+{
+    struct job *j = arg;
+    struct http_fields *out = j->ex->trailers.n ? ARENA_NEW(j->arena, struct http_fields) : NULL;
+    if (!out)
+        return NULL;
+    *out = (struct http_fields){0};
+    return relay_trailers(j, &j->ex->trailers, out) ? NULL : out;
 }
 
 static struct slice target_text(struct job *j)
@@ -158,8 +170,8 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
                                          .interim = interim_came,
                                          .arg = j};
     if (j->ex && (j->ex->body_length || fields_has(&j->in->fields, F_CONTENT_LENGTH)))
-        t->request.body =
-            (struct client_body){.read = upload_read, .arg = j, .length = j->ex->body_length, .present = true};
+        t->request.body = (struct client_body){
+            .read = upload_read, .arg = j, .length = j->ex->body_length, .present = true, .trailers = upload_trailers};
     if (j->p->o.parent)
         t->request.proxy = &j->p->parent_proxy;
     return t->request.target.p ? NULL : E_NO_MEMORY;
@@ -167,12 +179,13 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
 
 static err_t open_call(struct fetch *t, struct client *client)
 {
+    bool upgrade = t->job->ex && fields_has(&t->job->in->fields, F_UPGRADE); /* of HTTP/1.1 only */
     bool uploads = t->request.body.present && t->request.body.length;
     t->call = (struct call){0};
     t->open = true;
     t->request_ns = wall_now();
-    err_t e =
-        client_open(client, &t->request, &t->call, uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
+    err_t e = client_open(upgrade ? &t->here->http1 : client, &t->request, &t->call,
+                          uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
     t->response_ns = wall_now();
     if (e) {
         call_close(&t->call);

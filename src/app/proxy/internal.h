@@ -28,6 +28,7 @@ struct proxy_loop { /* one a worker, used on its loop only */
     struct pool *pool;     /* of both clients */
     struct client guarded; /* forward mode: addresses are judged before they are dialled */
     struct client direct;  /* to configured origins and the parent */
+    struct client http1;   /* as the one of these two that is used, but never HTTP/2: the stream itself is wanted */
     struct scope service;  /* health checks, the control socket */
     unsigned active;       /* exchanges, fillers, checks: whoever may be using the clients */
     bool started, draining;

@@ -117,12 +117,15 @@ err_t proxy_start(struct proxy *p, int index)
     TRY(pool_new(&(struct pool_options){.idle_ms = IDLE_MS, .idle_per_origin = 256, .idle_total = 1024}, &l->pool));
     client_init(&l->guarded);
     client_init(&l->direct);
-    l->guarded.tls_options = l->direct.tls_options = p->o.tls;
-    l->guarded.pool = l->direct.pool = l->pool;
-    l->guarded.trace = l->direct.trace = p->o.trace;
-    l->guarded.head_max = l->direct.head_max = p->o.max_header;
-
+    client_init(&l->http1);
+    l->guarded.tls_options = l->direct.tls_options = l->http1.tls_options = p->o.tls;
+    l->guarded.pool = l->direct.pool = l->http1.pool = l->pool;
+    l->guarded.trace = l->direct.trace = l->http1.trace = p->o.trace;
+    l->guarded.head_max = l->direct.head_max = l->http1.head_max = p->o.max_header;
     l->guarded.dial = (struct dial_options){.allowed = judge_address, .arg = p};
+    l->http1.version = CLIENT_HTTP1;
+    if (!p->origins && !p->o.parent)
+        l->http1.dial = l->guarded.dial;
     scope_open(&l->service);
     l->started = true;
     if (p->origins)
@@ -136,6 +139,7 @@ static void loop_done(struct proxy_loop *l)
 {
     client_done(&l->guarded);
     client_done(&l->direct);
+    client_done(&l->http1);
     pool_free(l->pool);
     l->started = false;
 }

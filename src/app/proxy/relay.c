@@ -37,13 +37,18 @@ static bool trailer_passes(const struct http_field *f)
     }
 }
 
+err_t relay_trailers(struct job *j, const struct http_fields *in, struct http_fields *out)
+{
+    for (uint16_t i = 0; i < in->n; i++)
+        if (trailer_passes(&in->v[i]) && !fields_add(j->arena, out, in->v[i].name, in->v[i].value))
+            return E_NO_MEMORY;
+    return NULL;
+}
+
 static err_t end_with_trailers(struct job *j, const struct call *c, tick until)
 {
     struct http_fields out = {0};
-    for (uint16_t i = 0; i < c->trailers.n; i++)
-        if (trailer_passes(&c->trailers.v[i]) &&
-            !fields_add(j->arena, &out, c->trailers.v[i].name, c->trailers.v[i].value))
-            return E_NO_MEMORY;
+    TRY(relay_trailers(j, &c->trailers, &out));
     return reply_end_trailers(j->ex, out.n ? &out : NULL, until);
 }
 

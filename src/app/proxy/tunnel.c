@@ -80,7 +80,7 @@ static err_t connect_parent(struct job *j, struct call *c, struct stream **out, 
                                .target = j->in->target_text,
                                .fields = fields,
                                .fresh = true};
-    TRY(client_open(&j->here->direct, &r, c, origin_until(j)));
+    TRY(client_open(&j->here->http1, &r, c, origin_until(j)));
     if (c->response.status / 100 != 2)
         return fault(E_REFUSED, "the parent proxy answered %u", c->response.status);
     return call_detach(c, out, early);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/random.h"
-#include "http/range.h"
+#include "http/byteranges.h"
 #include "rt/loop.h"
 
 enum { TAIL_PIECE = 64 << 10 };
@@ -146,34 +146,20 @@ static err_t send_one(struct exchange *x, struct file *f, const struct range *g,
     return reply_end(x, until);
 }
 
-/* multipart/byteranges (section 14.6): every part's head is known before, so the length is, too. */
 static err_t send_several(struct exchange *x, struct file *f, const struct range *g, int n, tick until)
 {
-    struct slice *heads = ARENA_ARRAY(x->arena, struct slice, (size_t)n + 1);
     struct http_response r;
-    uint64_t length = 0;
-    if (!heads)
-        return E_NO_MEMORY;
-    struct slice mark = arena_format(x->arena, "%016llx", (unsigned long long)random_u64());
-    for (int i = 0; i < n; i++) {
-        heads[i] =
-            arena_format(x->arena, "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n",
-                         i ? "\r\n" : "", SLICE_ARG(mark), SLICE_ARG(f->type), (unsigned long long)g[i].first,
-                         (unsigned long long)g[i].last, (unsigned long long)f->size);
-        length += heads[i].n + (g[i].last - g[i].first + 1);
-    }
-    heads[n] = arena_format(x->arena, "\r\n--%.*s--\r\n", SLICE_ARG(mark));
-    length += heads[n].n;
-    TRY(partial_head(x, f, &r, length, true));
-    if (!heads[n].p || !fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE,
-                                      arena_format(x->arena, "multipart/byteranges; boundary=%.*s", SLICE_ARG(mark))))
+    struct byteranges parts;
+    TRY(byteranges_make(x->arena, f->type, f->size, g, n, random_u64(), &parts));
+    TRY(partial_head(x, f, &r, parts.length, true));
+    if (!fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE, parts.type))
         return E_NO_MEMORY;
     TRY(reply_head(x, &r, until));
     for (int i = 0; i < n; i++) {
-        TRY(reply_body(x, heads[i], until));
+        TRY(reply_body(x, parts.heads[i], until));
         TRY(send_part(x, f, g[i].first, g[i].last - g[i].first + 1, until));
     }
-    TRY(reply_body(x, heads[n], until));
+    TRY(reply_body(x, parts.heads[n], until));
     return reply_end(x, until);
 }
 
