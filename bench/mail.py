@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """mail.py -- l7 mail against smtp-source, curl, msmtp, swaks and s-nail, interleaved in one run, into the same null sink.
 
-    bench/mail.py [session] [big] [process] [sink] [--rounds N] [--messages N] [--mib N]
+    bench/mail.py [session] [big] [memory] [process] [sink] [--rounds N] [--messages N] [--mib N]
 
 session  messages a second on one connection                                at least 3 x smtp-source and curl
 big      one message with an attachment: rate, CPU time, peak memory          at least 5 x the best peer, 6 MiB
+memory   peak with 30 MiB and 1 GiB, plain and by STARTTLS                    at most 6 MiB, under TLS 12
 process  one process a message                                                at least 2 x curl
 sink     messages a second of smtp-source into l7 mail sink, delivery off     at least 1 x smtp-sink
 The null sink is bench/smtp_null.c: it offers PIPELINING, 8BITMIME and SIZE to all, and throws away what comes. `session`
@@ -171,6 +172,25 @@ def big(o, tmp):
         sink.stop()
 
 
+def memory(o, tmp):
+    """The largest resident set of the sender; the sink's certificate is verified against its own authority."""
+    os.environ['XDG_STATE_HOME'] = tmp
+    plain, tls = l7_sink(), l7_sink('--tls-auto')
+    ca = os.path.join(tmp, 'l7', 'tls', 'ca.pem')
+    print('\nmemory: peak of the sender, MiB; target 6, under TLS 12')
+    for mib in (o.mib, 1024):
+        data = os.path.join(tmp, f'{mib}.bin')
+        with open(data, 'wb') as f:
+            f.truncate(mib << 20)
+        for name, sink, more in (('plain', plain, ['--no-tls']), ('STARTTLS', tls, ['--starttls', '--ca', ca])):
+            argv = [harness.L7, 'mail', 'send', '-q', '--server', f'127.0.0.1:{sink.port}', '-f', 'a@b.example', '-t', 'c@d.example', '-s', 'x',
+                    '-a', data, *more]
+            run(argv)  # fails loudly
+            print(f'  {mib} MiB, {name}: {peak(argv):.1f}')
+    plain.stop()
+    tls.stop()
+
+
 def process(o, tmp):
     sink, n = null_sink(), 40
     body = os.path.join(tmp, 'body')
@@ -211,14 +231,14 @@ def into_sink(o, tmp):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', nargs='*', default=['session', 'big', 'process', 'sink'])
+    parser.add_argument('what', nargs='*', default=['session', 'big', 'memory', 'process', 'sink'])
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--messages', type=int, default=5000)
     parser.add_argument('--mib', type=int, default=30)
     o = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix='l7-bench-') as tmp:
         for what in o.what:
-            {'session': session, 'big': big, 'process': process, 'sink': into_sink}[what](o, tmp)
+            {'session': session, 'big': big, 'memory': memory, 'process': process, 'sink': into_sink}[what](o, tmp)
 
 
 if __name__ == '__main__':

@@ -124,11 +124,12 @@ static struct entry *entry_add(struct cache_disk *d, uint64_t key_name, uint64_t
     return x;
 }
 
+/* What is being written stays charged until its writer has removed it. */
 static void entry_drop(struct cache_disk *d, struct entry *x)
 {
     table_remove(&d->table, &x->link);
     list_remove(&x->queue);
-    d->bytes -= x->charged;
+    d->bytes -= x->writing ? 0 : x->charged;
     d->objects--;
     free(x);
 }
@@ -218,30 +219,42 @@ struct put {
     uint64_t key_name, vary_name, ticket, charged;
 };
 
+/* Room for what is to be written. Other writers hold theirs: when too many do, this object stays in memory only. */
+static err_t make_room(struct cache_disk *d)
+{
+    trim(d);
+    pthread_mutex_lock(&d->lock);
+    bool fits = d->bytes <= d->limit;
+    pthread_mutex_unlock(&d->lock);
+    return fits ? NULL : E_LIMIT;
+}
+
 static err_t put_work(void *arg)
 {
     struct put *w = arg;
+    struct cache_disk *d = w->d;
     char path[PATH_ROOM], temporary[PATH_ROOM];
-    trim(w->d);
     entry_path(w->key_name, w->vary_name, path);
     snprintf(temporary, sizeof temporary, "new/%016llx", (unsigned long long)w->ticket);
-    err_t e = disk_file_write(w->d->dir, temporary, w->o);
-    pthread_mutex_lock(&w->d->lock);
+    err_t e = make_room(d);
+    if (!e)
+        e = disk_file_write(d->dir, temporary, w->o);
+    pthread_mutex_lock(&d->lock);
     /* Whoever removed the entry meanwhile, or is writing a newer one, has the last word. */
-    struct entry *x = entry_find(w->d, w->key_name, w->vary_name);
+    struct entry *x = entry_find(d, w->key_name, w->vary_name);
     bool mine = x && x->ticket == w->ticket;
-    if (mine && !e && renameat(w->d->dir, temporary, w->d->dir, path))
+    if (mine && !e && renameat(d->dir, temporary, d->dir, path))
         e = err_errno(errno);
+    if (!mine || e) {
+        unlinkat(d->dir, temporary, 0);
+        d->bytes -= w->charged;
+    }
     if (mine && e)
-        entry_drop(w->d, x);
+        entry_drop(d, x);
     else if (mine)
         x->writing = false;
-    w->d->writing--;
-    pthread_mutex_unlock(&w->d->lock);
-    if (!mine || e)
-        unlinkat(w->d->dir, temporary, 0);
-    if (mine && e)
-        unlinkat(w->d->dir, path, 0); /* the one that was to be replaced is no longer in the index */
+    d->writing--;
+    pthread_mutex_unlock(&d->lock);
     return e;
 }
 

@@ -212,6 +212,30 @@ class Content(Case):
         self.assertEqual(self.run_l7(['mail', 'send', '-n', '-f', 'a@b', '-t', 'c@d', '-b', '/nonexistent'])[0], 66)
 
 
+    def test_refused_input_of_a_batch(self):
+        """Each hostile line fails by itself, named; the good one behind it is sent."""
+        bad = [({'subject': 'a\r\nBcc: x@y'}, 'Subject'), ({'to': 'a@b\r\nRCPT TO:<x@y>'}, '--to'), ({'header': 'X: a\nb'}, 'X'),
+               ({'envelope-from': 'a@b>\r\n'}, '--envelope-from'), ({'subject': 'nul \0 here'}, ''), ({'attach': '/dev/null:a\nb'}, '--attach'),
+               ({'cc': 'x' * 65 + '@b'}, '--cc')]
+        lines = [json.dumps({'to': 'bob@example.org', 'text': 'x', **b}) for b, _ in bad]
+        server = self.sink()
+        _, out, err = self.send(server.port, '--batch', '-', input='\n'.join([*lines, '{"to": "bob@example.org", "subject": "good"}']) + '\n',
+                                to=[], check=3)
+        for _, field in bad:
+            self.assertIn(field, out + err)
+        self.assertEqual(self.message()['subject'], 'good')
+
+    def test_refused_input_of_sendmail(self):
+        server = self.sink()
+        for text, code in (('To: a@b\0c\nSubject: x\n\nhi\n', 65), ('To: a@b\nSubject: x\ry\n\nhi\n', 65),
+                           ('To: a@b\nSubject: ' + 'x' * 1000 + '\n\nhi\n', 65), ('To: ' + 'x' * 65 + '@b\n\nhi\n', 65)):
+            with self.subTest(text=text[:40]):
+                got, out, err = self.run_l7(['mail', 'sendmail', '--config', self.file('l7.conf', f'[mail]\nserver = 127.0.0.1:{server.port}\n'),
+                                             '-t', '-i', '-f', 'ann@example.org'], input=text)
+                self.assertEqual(got, code, out + err)
+        self.assertEqual(self.raw(), [])
+
+
 class Outcomes(Case):
     def test_some_of_a_hundred(self):
         for hide in ((), ('--without', 'pipelining'), ('--without', 'chunking')):
