@@ -7,8 +7,8 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-/* Nearly everything is a socket, and for those recv(2) and send(2) are the kernel's shorter ways: a little less of what a
-   small request costs. The others are told apart by the error. */
+/* Nearly everything is a socket, and for those recv(2) and send(2) are the kernel's shorter ways. The others are told
+   apart by the error. */
 ssize_t sys_read(int fd, void *p, size_t n)
 {
     ssize_t got = recv(fd, p, n, 0);

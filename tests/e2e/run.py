@@ -59,7 +59,7 @@ def main():
     args = p.parse_args()
     if args.child:
         return child(args.child)
-    names = ['test_' + n.removeprefix('test_') for n in args.names] or sorted(
+    names = [n if n.startswith(('test_', 'soak_')) else 'test_' + n for n in args.names] or sorted(
         os.path.basename(f)[:-3] for f in glob.glob(os.path.join(HERE, 'test_*.py')))
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
