@@ -6,6 +6,7 @@
  *     bench_limit PORT BYTES [close]
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -31,54 +32,77 @@ static int listen_on(unsigned port)
     return fd;
 }
 
-/* Room for what one answer leaves in the socket; a client that does not read is not waited for here. */
-static bool answer(int fd, const char *p, size_t n)
+enum { FDS = 65536 };
+static const char *text;    /* the constant response */
+static size_t size;         /* of it */
+static size_t left_of[FDS]; /* of each connection's response, what has not been taken yet */
+static bool once;           /* a request a connection */
+
+/* Go on with the response; false when the peer has gone or nothing more is to come. */
+static bool push(int fd)
+{
+    while (left_of[fd]) {
+        ssize_t put = send(fd, text + size - left_of[fd], left_of[fd], MSG_NOSIGNAL);
+        if (put < 0)
+            return errno == EAGAIN;
+        left_of[fd] -= (size_t)put;
+    }
+    return !once;
+}
+
+static bool answer(int fd)
 {
     char request[4096];
     ssize_t got = read(fd, request, sizeof request);
     if (got <= 0)
-        return false;
-    while (n) {
-        ssize_t put = write(fd, p, n);
-        if (put > 0)
-            p += put, n -= (size_t)put;
-    }
-    return true;
+        return got < 0 && errno == EAGAIN;
+    left_of[fd] = size;
+    return push(fd);
 }
 
-static void take(int poller, int listener, const char *text, size_t n, bool once)
+/* A connection that ends with its first answer never meets the poller. */
+static void take(int poller, int listener)
 {
     for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
-        struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.fd = fd};
-        if (once) {
-            (void)answer(fd, text, n);
+        struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.fd = fd};
+        left_of[fd] = 0;
+        if (once && !answer(fd))
             close(fd);
-        } else {
+        else
             epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
-        }
     }
+}
+
+static void prepare(size_t body)
+{
+    char *p = calloc(1, body + 256);
+    int head = p ? snprintf(p, body + 256, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", body,
+                            once ? "Connection: close\r\n" : "")
+                 : -1;
+    if (head < 0)
+        exit(1);
+    memset(p + head, 'x', body);
+    text = p;
+    size = (size_t)head + body;
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
-    size_t body = strtoul(argv[2], NULL, 10), cap = body + 256;
-    char *text = calloc(1, cap);
-    bool once = argc > 3;
-    int head = snprintf(text, cap, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", body,
-                        once ? "Connection: close\r\n" : "");
+    once = argc > 3;
+    prepare(strtoul(argv[2], NULL, 10));
     int listener = listen_on((unsigned)strtoul(argv[1], NULL, 10)), poller = epoll_create1(0);
     struct epoll_event e = {.events = EPOLLIN, .data.fd = listener}, ready[256];
-    memset(text + head, 'x', body);
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &e);
     for (;;) {
         int n = epoll_wait(poller, ready, 256, -1);
         for (int i = 0; i < n; i++) {
-            if (ready[i].data.fd == listener)
-                take(poller, listener, text, (size_t)head + body, once);
-            else if (!answer(ready[i].data.fd, text, (size_t)head + body))
-                close(ready[i].data.fd);
+            int fd = ready[i].data.fd;
+            if (fd == listener)
+                take(poller, listener);
+            else if (left_of[fd] ? !push(fd) : !answer(fd))
+                close(fd);
         }
     }
 }

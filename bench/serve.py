@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """serve.py -- CPU per request of `l7 serve` beside nginx, h2o, lighttpd and a bare epoll loop.
 
-    bench/serve.py [--rounds 5] [--seconds 2] [--rows 1k,100k,10m,connection,idle] [--servers l7,h2o,...]
+    bench/serve.py [--rounds 5] [--seconds 2] [--rows 1k,1k-two-core,100k,10m,connection,idle] [--servers l7,h2o,...]
 
 Rounds are interleaved: every server is measured once a round, so drift of the machine meets all alike. The figure is
 user + system time of the server's whole process tree, from /proc, divided by the requests that the load generator
 counts; medians over the rounds, with the spread. One-core rows pin the server and the generator to the same CPU.
-Only ratios within one run mean anything.
+Only ratios within one run mean anything. Each row ends with l7's ratio to the peer that it is held against, and its
+target. The peers and wrk come from Debian's packages, unpacked below build/peers.
 """
 import argparse
 import os
@@ -34,6 +35,15 @@ ROWS = {  # row: (file, size, one core, a connection per request)
     '10m': ('10m.txt', 10485760, False, False),
     'connection': ('1k.txt', 1024, True, True),
 }
+NGINX = ['nginx-sendfile', 'nginx-nopush', 'nginx-read']
+TARGETS = {  # row: (at most this, times the cheapest of these; None: of all peers)
+    '1k': (0.80, ['h2o']),
+    '1k-two-core': (0.92, None),
+    '100k': (0.92, NGINX),
+    '10m': (1.0, NGINX),
+    'connection': (0.85, NGINX),
+}
+IDLE_EACH, IDLE_WHOLE = 0.35, 0.9  # KiB of Pss, at most
 
 
 def tree(pid):
@@ -72,7 +82,13 @@ class Server:
         self.port = harness.free_port()
         argv, env = self.command(name, root, work, size, once)
         self.p = subprocess.Popen(['taskset', '-c', '0', *argv], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        harness.wait_until(lambda: peers.answers(self.port), what=name)
+        try:
+            harness.wait_until(lambda: peers.answers(self.port) or self.p.poll() is not None, what=name)
+            if self.p.poll() is not None:
+                raise SystemExit(f'{name} ended at once: {" ".join(argv)}')
+        except BaseException:
+            self.close()
+            raise
 
     def command(self, name, root, work, size, once):
         if name == 'l7':
@@ -96,45 +112,64 @@ class Server:
         self.p.wait()
 
 
-def load(server, row, seconds):
+def wrk(server, url, seconds, one_core, more=()):
     """(requests answered, CPU seconds of the server) of one burst."""
-    name, _, one_core, once = ROWS[row]
-    argv = ['taskset', '-c', '0' if one_core else '1', 'wrk', '-t1', '-c64', f'-d{seconds}s', f'http://127.0.0.1:{server.port}/{name}']
-    if once:
-        argv[4:4] = ['-H', 'Connection: close']
+    argv = ['taskset', '-c', '0' if one_core else '1', peers.path('wrk'), '-t1', '-c64', f'-d{seconds}s', *more, url]
     before = cpu(server.p.pid)
-    out = subprocess.run(argv, capture_output=True, text=True).stdout
+    out = subprocess.run(argv, capture_output=True, text=True, env=peers.env('wrk'), check=True).stdout
     used = cpu(server.p.pid) - before
     if re.search(r'Non-2xx|Socket errors.*(connect [1-9]|timeout [1-9])', out):
-        raise SystemExit(f'{row}: {out}')
+        raise SystemExit(f'{url}: {out}')
     return int(re.search(r'(\d+) requests in', out).group(1)), used
 
 
-def measure(row, names, rounds, seconds, root, work):
-    servers = {n: Server(n, root, work, ROWS[row][1], ROWS[row][3]) for n in names}
-    took = {n: [] for n in names}
+CLOSE = ['-H', 'Connection: close']
+
+
+def load(server, row, seconds):
+    name, _, one_core, once = ROWS[row]
+    return wrk(server, f'http://127.0.0.1:{server.port}/{name}', seconds, one_core, CLOSE if once else [])
+
+
+def interleave(names, start, burst, rounds, seconds):
+    """{name: [us of CPU per request, one a round]}; `start` makes a server of a name, `burst` loads it."""
+    servers, took = {}, {n: [] for n in names}
     try:
         for n in names:
-            load(servers[n], row, 1)
+            servers[n] = start(n)
+            burst(servers[n], 1)
         for _ in range(rounds):
             for n in names:
-                requests, used = load(servers[n], row, seconds)
+                requests, used = burst(servers[n], seconds)
                 took[n].append(used / requests * 1e6)
     finally:
         for s in servers.values():
             s.close()
-    report(row, took)
+    return took
 
 
-def report(row, took):
+def measure(row, names, rounds, seconds, root, work):
+    took = interleave(names, lambda n: Server(n, root, work, ROWS[row][1], ROWS[row][3]), lambda s, t: load(s, row, t),
+                      rounds, seconds)
+    report(row, took, *TARGETS[row])
+
+
+def report(row, took, target=None, against=None):
     peers_only = {n: statistics.median(v) for n, v in took.items() if n not in ('l7', 'limit')}
-    best = min(peers_only, key=peers_only.get) if peers_only else 'l7'
-    one = peers_only.get(best) or statistics.median(took['l7'])
+    rivals = [n for n in against or peers_only if n in peers_only] or list(peers_only)
+    best = min(rivals, key=peers_only.get) if rivals else 'l7'
+    one = statistics.median(took[best])
     print(f'\n{row}: CPU per request; 1 = {best}')
     for n, v in sorted(took.items(), key=lambda item: statistics.median(item[1])):
         m = statistics.median(v)
         print(f'  {n:16} {m:9.2f} us   {m / one:5.2f}   ({min(v):.2f} to {max(v):.2f})')
+    if target and rivals and 'l7' in took:
+        verdict(f'{row}: l7 / {best}', statistics.median(took['l7']) / one, target)
     sys.stdout.flush()
+
+
+def verdict(what, value, target, unit=''):
+    print(f'  {what} = {value:.3f}{unit}, target at most {target:g}{unit}: {"met" if value <= target else "NOT MET"}')
 
 
 def idle(names, root, work, count=10000):
@@ -157,6 +192,9 @@ def idle(names, root, work, count=10000):
             time.sleep(0.5)  # what is freed late is freed now
             after = pss(s.p.pid)
             print(f'  {n:16} {(after - before) / count:6.3f} each   {after / count:6.3f} whole')
+            if n == 'l7':
+                verdict('idle: each', (after - before) / count, IDLE_EACH, ' KiB')
+                verdict('idle: whole process / connections', after / count, IDLE_WHOLE, ' KiB')
             for c in conns:
                 c.close()
         finally:
@@ -176,7 +214,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--rounds', type=int, default=5)
     ap.add_argument('--seconds', type=int, default=2)
-    ap.add_argument('--rows', default='1k,100k,10m,connection,idle')
+    ap.add_argument('--rows', default='1k,1k-two-core,100k,10m,connection,idle')
     ap.add_argument('--servers', default='limit,l7,h2o,nginx-sendfile,nginx-nopush,nginx-read,lighttpd')
     a = ap.parse_args()
     names = a.servers.split(',')

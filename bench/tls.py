@@ -9,7 +9,6 @@ certificate is P-256; wrk resumes no session, so each connection of "handshake" 
 """
 import argparse
 import os
-import re
 import resource
 import socket
 import ssl
@@ -20,7 +19,9 @@ import time
 import serve
 from serve import harness, peers
 
-ROWS = {'keep-alive': (False, []), 'handshake': (True, ['-H', 'Connection: close'])}
+ROWS = {'keep-alive': (False, []), 'handshake': (True, serve.CLOSE)}
+TARGETS = {'keep-alive': (0.9, ['h2o']), 'handshake': (0.9, None)}  # as in serve.py
+IDLE_EACH = 12  # KiB of Pss, at most
 HEADS = {'h2o': ('listen: {host: 127.0.0.1, port: @PORT@}',
                  'listen: {host: 127.0.0.1, port: @PORT@, ssl: {certificate-file: @CERT@, key-file: @KEY@}}'),
          'nginx': ('listen 127.0.0.1:@PORT@ deferred;',
@@ -51,31 +52,14 @@ class Server(serve.Server):
         return [peers.path(name), *args], peers.env(name)
 
 
-def load(server, more, seconds):
-    argv = ['taskset', '-c', '1', 'wrk', '-t1', '-c64', f'-d{seconds}s', *more, f'https://127.0.0.1:{server.port}/1k.txt']
-    before = serve.cpu(server.p.pid)
-    out = subprocess.run(argv, capture_output=True, text=True).stdout
-    used = serve.cpu(server.p.pid) - before
-    if re.search(r'Non-2xx|Socket errors.*(connect [1-9]|timeout [1-9])', out):
-        raise SystemExit(out)
-    return int(re.search(r'(\d+) requests in', out).group(1)), used
-
-
 def measure(row, names, rounds, seconds, root, work):
     once, more = ROWS[row]
-    servers = {n: Server(n, root, work, 1024, once) for n in names}
-    took = {n: [] for n in names}
-    try:
-        for n in names:
-            load(servers[n], more, 1)
-        for _ in range(rounds):
-            for n in names:
-                requests, used = load(servers[n], more, seconds)
-                took[n].append(used / requests * 1e6)
-    finally:
-        for s in servers.values():
-            s.close()
-    serve.report(row, took)
+
+    def burst(server, t):
+        return serve.wrk(server, f'https://127.0.0.1:{server.port}/1k.txt', t, False, more)
+
+    took = serve.interleave(names, lambda n: Server(n, root, work, 1024, once), burst, rounds, seconds)
+    serve.report(row, took, *TARGETS[row])
 
 
 def idle(names, root, work, count=2000):
@@ -99,6 +83,8 @@ def idle(names, root, work, count=2000):
             time.sleep(0.5)
             after = serve.pss(s.p.pid)
             print(f'  {n:16} {(after - before) / count:6.2f} each   {after / count:6.2f} whole')
+            if n == 'l7':
+                serve.verdict('idle: each', (after - before) / count, IDLE_EACH, ' KiB')
             for c in conns:
                 c.close()
         finally:
