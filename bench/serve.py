@@ -114,7 +114,7 @@ class Server:
 
 def wrk(server, url, seconds, one_core, more=()):
     """(requests answered, CPU seconds of the server) of one burst."""
-    argv = ['taskset', '-c', '0' if one_core else '1', peers.path('wrk'), '-t1', '-c64', f'-d{seconds}s', *more, url]
+    argv = ['taskset', '-c', '0' if one_core else '1', peers.path('wrk'), '-t1', '-c64', f'-d{seconds}s', '--timeout', '20s', *more, url]
     before = cpu(server.p.pid)
     out = subprocess.run(argv, capture_output=True, text=True, env=peers.env('wrk'), check=True).stdout
     used = cpu(server.p.pid) - before
