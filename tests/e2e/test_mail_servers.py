@@ -175,6 +175,15 @@ postlog unix-dgram n - n - 1 postlogd
         self.assertEqual(part.get_payload(decode=True), data)
         self.assertEqual(m.get_body().get_content().replace('\r\n', '\n'), '.\n..\nGrüße')
 
+    def test_sizes(self):
+        """Attachments of any size, an empty body and one without a final newline come back byte by byte."""
+        for n, size in enumerate((0, 1, 4096, 1 << 20), 1):
+            data, body = os.urandom(size), ('', 'no newline at the end')[n % 2]
+            self.submit('-s', f'{size} bytes', '--text', body, '-a', self.file('data.bin', data))
+            m = next(m for m in self.delivered(n) if m['subject'] == f'{size} bytes')
+            self.assertEqual(next(m.iter_attachments()).get_payload(decode=True), data)
+            self.assertEqual(m.get_body().get_content(), body)
+
     def test_delivery_status(self):
         """RFC 3461: the report names the envelope id, the original recipient, and holds the header only."""
         self.submit('--envelope-from', 'cid@example.org', '--dsn-notify', 'success,failure', '--dsn-ret', 'hdrs', '--dsn-envid', 'run+7 x',
