@@ -33,9 +33,11 @@ __attribute__((noinline)) static void planted_leak(void)
     p = NULL;
 }
 
+/* Long enough for both threads to be in it: one that had ended before the other began could be ordered by its end. */
 static void planted_race(void)
 {
-    for (int i = 0; i < 1000; i++) {
+    int rounds = strcmp(mode, "race") ? 1000 : 200000;
+    for (int i = 0; i < rounds; i++) {
         if (!strcmp(mode, "race"))
             shared++;
         if (fiber_yield())
