@@ -14,11 +14,11 @@ ORDER = ['store', 'fresh', 'age', 'request', 'vary', 'validate', 'update', 'stal
          'fields', 'targeted', 'messages']
 HEAD = """# What the cache must do
 
-One row a requirement: the case that tests it, the section, and the sentence. The cases are scripts that play client and
-origin around the whole proxy on a simulated network with virtual time (`tests/sim/cache/*.sim`, language in
-`tests/sim/cache_player.c`); `meson test -C build --suite sim` runs them, and `make mutate` shows that breaking a rule turns
-rows red. This page is written by `tests/sim/cache_requirements.py`; sections are those of RFC 9110, 9111, 9112, 5861,
-8246, 9211 and 9213.
+One row a requirement: the case that tests it, the section, and the sentence as it stands there, with ` ... ` where words
+between are left out. The cases are scripts that play client and origin around the whole proxy on a simulated network with
+virtual time (`tests/sim/cache/*.sim`, language in `tests/sim/cache_player.c`); `meson test -C build --suite sim` runs them,
+and `make mutate` shows that breaking a rule turns rows red. This page is written by `tests/sim/cache_requirements.py`;
+sections are those of RFC 9110, 9111, 9112, 5861, 8246, 9211 and 9213.
 """
 
 
@@ -34,6 +34,9 @@ def rows(name):
 
 
 def page():
+    scripts = sorted(f[:-4] for f in os.listdir(os.path.join(TOP, 'tests', 'sim', 'cache')) if f.endswith('.sim'))
+    if scripts != sorted(ORDER):
+        raise SystemExit(f'tests/sim/cache holds {scripts}, the page {sorted(ORDER)}')
     out, number = [HEAD], 0
     for name in ORDER:
         out.append(f'\n## {name}.sim\n\n| | case | RFC | sentence |\n|---|---|---|---|\n')

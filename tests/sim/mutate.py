@@ -65,14 +65,16 @@ MUTATIONS = [
 
 def copy():
     os.makedirs(COPY, exist_ok=True)
-    for name in ('src', 'tests', 'bench', 'po', 'tools', 'man', 'docs'):
-        if os.path.isdir(os.path.join(TOP, name)):
-            shutil.rmtree(os.path.join(COPY, name), ignore_errors=True)
-            shutil.copytree(os.path.join(TOP, name), os.path.join(COPY, name))
     for name in os.listdir(TOP):
-        if os.path.isfile(os.path.join(TOP, name)):
-            shutil.copy(os.path.join(TOP, name), COPY)
-    if not os.path.isdir(BUILD):
+        here, there = os.path.join(TOP, name), os.path.join(COPY, name)
+        if name.startswith('.') or name.endswith('build'):
+            continue
+        if os.path.isdir(here):
+            shutil.rmtree(there, ignore_errors=True)
+            shutil.copytree(here, there)
+        else:
+            shutil.copy2(here, there)
+    if not os.path.isfile(os.path.join(BUILD, 'build.ninja')):
         subprocess.run(['meson', 'setup', BUILD, COPY, '-Dwerror=false'], check=True, stdout=subprocess.DEVNULL)
 
 
