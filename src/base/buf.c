@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/buf.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,16 @@ err_t buf_format(struct buf *b, const char *fmt, ...)
         b->n += (size_t)n;
     va_end(again);
     return e;
+}
+
+err_t buf_write_file(const struct buf *b, const char *path)
+{
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return fault(err_errno(errno), "%s", path);
+    bool whole = fwrite(b->p, 1, b->n, f) == b->n;
+    whole = fclose(f) == 0 && whole;
+    return whole ? NULL : fault(E_IO, "%s", path);
 }
 
 void buf_eat(struct buf *b, size_t n)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/buf.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "unit.h"
 
 static void grows_and_eats(void **state)
@@ -52,9 +55,26 @@ static void long_formats(void **state)
     buf_free(&b);
 }
 
+static void writes_a_file_or_says_why_not(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    assert_ok(buf_add(&b, S("two\nlines\n")));
+    assert_ok(buf_write_file(&b, "base_buf_test.out"));
+    FILE *f = fopen("base_buf_test.out", "r");
+    char got[32];
+    assert_int_equal(fread(got, 1, sizeof got, f), 10);
+    assert_memory_equal(got, "two\nlines\n", 10);
+    fclose(f);
+    assert_int_equal(unlink("base_buf_test.out"), 0);
+    assert_err(buf_write_file(&b, "/nowhere/at/all"), E_NOT_FOUND);
+    assert_err(buf_write_file(&b, "/dev/full"), E_IO);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(grows_and_eats), cmocka_unit_test(refuses_to_pass_its_maximum),
-                                       cmocka_unit_test(long_formats)};
+                                       cmocka_unit_test(long_formats), cmocka_unit_test(writes_a_file_or_says_why_not)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

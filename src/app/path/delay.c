@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/path/delay.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -204,16 +203,6 @@ static void sweep(const struct delay_conf *c, double service, struct sweep *s)
     }
 }
 
-static err_t write_file(const char *path, struct slice text)
-{
-    FILE *f = fopen(path, "we");
-    if (!f)
-        return fault(err_errno(errno), "%s", path);
-    bool ok = fwrite(text.p, 1, text.n, f) == text.n;
-    ok = fclose(f) == 0 && ok;
-    return ok ? NULL : fault(E_IO, "%s", path);
-}
-
 static err_t draw(const struct delay_conf *c)
 {
     struct sweep s;
@@ -237,7 +226,7 @@ static err_t draw(const struct delay_conf *c)
     if (!c->svg)
         return NULL;
     TRY(plot_svg(&plot, &out));
-    return write_file(c->svg, buf_slice(&out));
+    return buf_write_file(&out, c->svg);
 }
 
 err_t delay_run(const struct delay_conf *c)

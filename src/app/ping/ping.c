@@ -420,6 +420,12 @@ void ping_free(struct ping_host *hosts, size_t n)
     }
 }
 
+/* The deadline came before as many answers as were asked for (ping(8), -c with -w). */
+static bool cut_short(const struct ping_host *h, err_t e)
+{
+    return h->conf->deadline && h->conf->count && h->probes.count.received < (uint64_t)h->conf->count && !e;
+}
+
 int ping_status(const struct ping_host *hosts, size_t n, err_t e)
 {
     int status = e && e != E_CANCELED ? 2 : 0;
@@ -427,9 +433,7 @@ int ping_status(const struct ping_host *hosts, size_t n, err_t e)
         const struct ping_host *h = &hosts[i];
         if (h->fate && h->fate->kind != ERR_PEER)
             status = 2;
-        else if (!h->probes.count.received)
-            status = 1;
-        else if (h->conf->deadline && h->conf->count && h->probes.count.received < (uint64_t)h->conf->count && !e)
+        else if (!h->probes.count.received || cut_short(h, e))
             status = 1;
     }
     return status;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +40,6 @@ err_t report_plot(const struct ping_host *hosts, size_t n, int columns, int rows
     return e;
 }
 
-static err_t write_file(const char *path, struct slice text)
-{
-    FILE *f = fopen(path, "we");
-    if (!f)
-        return fault(err_errno(errno), "%s", path);
-    bool ok = fwrite(text.p, 1, text.n, f) == text.n;
-    ok = fclose(f) == 0 && ok;
-    return ok ? NULL : fault(E_IO, "%s", path);
-}
-
 static err_t write_hgrm(const struct ping_host *hosts, size_t n)
 {
     AUTO(buf_free) struct buf out = {0};
@@ -59,7 +48,7 @@ static err_t write_hgrm(const struct ping_host *hosts, size_t n)
             TRY(buf_format(&out, "%s#[Host    = %s, ms]\n", i ? "\n" : "", hosts[i].text));
         TRY(histogram_hgrm(&hosts[i].rtt, (double)TICK_MS, &out));
     }
-    return write_file(hosts->conf->hgrm, buf_slice(&out));
+    return buf_write_file(&out, hosts->conf->hgrm);
 }
 
 err_t report_files(const struct ping_host *hosts, size_t n)
@@ -67,7 +56,7 @@ err_t report_files(const struct ping_host *hosts, size_t n)
     AUTO(buf_free) struct buf svg = {0};
     if (hosts->conf->svg) {
         TRY(report_plot(hosts, n, 0, 0, &svg));
-        TRY(write_file(hosts->conf->svg, buf_slice(&svg)));
+        TRY(buf_write_file(&svg, hosts->conf->svg));
     }
     return hosts->conf->hgrm ? write_hgrm(hosts, n) : NULL;
 }
