@@ -19,7 +19,6 @@ const struct opt http_opts[] = {
     {"max-connections-per-client", 0, OPT_INT, AT(max_connections_per_client), "N",
      "0: 256, and none for loopback clients", "0", NULL, false},
     {"max-header", 0, OPT_SIZE, AT(max_header), "SIZE", "request line and header", "32K", NULL, false},
-    {"max-body", 0, OPT_SIZE, AT(max_body), "SIZE", "request body", "1G", NULL, false},
     {"header-timeout", 0, OPT_DURATION, AT(header_timeout), "TIME", "for a whole head", "20s", NULL, false},
     {"body-timeout", 0, OPT_DURATION, AT(body_timeout), "TIME", "without progress of a body", "60s", NULL, false},
     {"idle-timeout", 0, OPT_DURATION, AT(idle_timeout), "TIME", "between requests", "75s", NULL, false},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * http_opts.h -- the options that all HTTP daemons share: limits, timeouts, access log. A tool embeds
- * `struct http_conf` right behind its `struct daemon_conf` and lists `http_opts` among its tables.
+ * `struct http_conf` right behind its `struct daemon_conf` and lists `http_opts` among its tables. --max-body, whose
+ * default differs, is in the tool's own.
  */
 #pragma once
 

@@ -38,6 +38,7 @@ static const struct opt own[] = {
     {"parent", 0, OPT_STRING, AT(parent), "URL", "go through this proxy", NULL, NULL, false},
     {"origin-timeout", 0, OPT_DURATION, AT(origin_timeout), "TIME", "without a byte from an origin", "60s", NULL,
      false},
+    {"max-body", 0, OPT_SIZE, AT(http.max_body), "SIZE", "request body; 0: no limit", "0", NULL, false},
     {"ca", 0, OPT_STRING, AT(ca), "FILE", "trust these certificates of origins", NULL, NULL, false},
     {"insecure", 0, OPT_FLAG, AT(insecure), NULL, "do not verify certificates of origins", NULL, NULL, false},
     {"cache", 0, OPT_HEADING, 0, NULL, "Cache", NULL, NULL, false},

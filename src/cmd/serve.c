@@ -31,6 +31,7 @@ static const struct opt own[] = {
     {"spa", 0, OPT_STRING, AT(spa), "FILE", "answers for paths that do not exist", NULL, NULL, false},
     {"error-page", 0, OPT_LIST, AT(error_page), "STATUS=/FILE", "for 404, 4xx, 5xx ...", NULL, NULL, false},
     {"cache-control", 0, OPT_STRING, AT(cache_control), "VALUE", "send this with every file", NULL, NULL, false},
+    {"max-body", 0, OPT_SIZE, AT(http.max_body), "SIZE", "request body; 0: no limit", "1G", NULL, false},
     {"serial", 0, OPT_FLAG, AT(serial), NULL, "one connection at a time, to show why that blocks", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
 

@@ -97,6 +97,23 @@ static bool agreed_length(const struct http_fields *f, uint64_t *out)
     return any;
 }
 
+void body_settle_length(struct http_response *s, enum http_method method)
+{
+    struct http_fields *f = &s->fields;
+    uint64_t n;
+    if (!fields_has(f, F_CONTENT_LENGTH))
+        return;
+    struct slice one, rest = fields_get(f, F_CONTENT_LENGTH);
+    bool none = s->status < 200 || s->status == 204 || (method == M_CONNECT && s->status < 300);
+    bool plain = !none && body_length(rest, &n) && fields_count(f, F_CONTENT_LENGTH) == 1;
+    if (plain)
+        return;
+    bool agreed = !none && agreed_length(f, &n) && fields_cut(&rest, &one);
+    fields_remove(f, F_CONTENT_LENGTH);
+    if (agreed)
+        (void)fields_push(f, fields_name(F_CONTENT_LENGTH), one); /* there is room: one line or more was removed */
+}
+
 err_t body_of_response(const struct http_response *s, enum http_method method, bool lenient, struct body_framing *out)
 {
     const char *why;
@@ -106,6 +123,8 @@ err_t body_of_response(const struct http_response *s, enum http_method method, b
     if (fields_has(&s->fields, F_TRANSFER_ENCODING)) {
         if (fields_has(&s->fields, F_CONTENT_LENGTH) && !lenient)
             return fault(E_PROTO, "both Content-Length and Transfer-Encoding");
+        if (s->version == 10 && !lenient)
+            return fault(E_PROTO, "Transfer-Encoding in an HTTP/1.0 response");
         enum coding c = transfer_coding(&s->fields, &why);
         if (c == CODING_BAD && !lenient)
             return fault(E_PROTO, "%s", why);

@@ -26,6 +26,9 @@ MUST err_t body_of_request(const struct http_request *, struct body_framing *);
 /* `method` is the request's. E_PROTO. With `lenient`, Transfer-Encoding wins over Content-Length and a malformed length
    means until close (for the textbook's own servers). */
 MUST err_t body_of_response(const struct http_response *, enum http_method, bool lenient, struct body_framing *);
+/* Content-Length as it may be passed on: none where there may be none (1xx, 204, 2xx to CONNECT) or where it is no
+   number (HEAD, 304), and several equal ones as one (RFC 9110 section 8.6). */
+void body_settle_length(struct http_response *, enum http_method);
 /* A Content-Length value: digits only; false otherwise. */
 bool body_length(struct slice value, uint64_t *out);
 

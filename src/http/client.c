@@ -179,6 +179,7 @@ err_t client_open(struct client *c, const struct client_request *rq, struct call
 {
     *call = (struct call){.client = c, .request = rq, .method = h1_method(rq->method), .length = CLIENT_UNKNOWN};
     call->times.start = clock_now();
+    call->waiting = now();
     scope_open(&call->uploads);
     waitq_init(&call->proceed);
     spare_take(c, &call->in);
@@ -193,6 +194,38 @@ err_t client_open(struct client *c, const struct client_request *rq, struct call
         e = attempt(c, rq, call, true, until);
     }
     return e;
+}
+
+/* ---- Waiting for the server ---- */
+
+static tick patience_ends(const struct call *call, tick until)
+{
+    int64_t ms = call->request->patience_ms;
+    if (!ms)
+        return until;
+    tick end = (call->waiting == TICK_NEVER ? now() : call->waiting) + ms * TICK_MS;
+    return end < until ? end : until;
+}
+
+err_t client_wait(struct call *call, err_t (*wait)(struct call *, tick until), tick until)
+{
+    for (;;) {
+        tick by = patience_ends(call, until);
+        err_t e = wait(call, by);
+        if (e != E_TIMEOUT || by == until || patience_ends(call, until) <= now())
+            return e;
+    }
+}
+
+void client_upload_broke(struct call *call, err_t e)
+{
+    call->upload_error = e;
+    call->upload_why = arena_copy(&call->arena, slice_z(fault_detail()));
+}
+
+err_t client_upload_error(const struct call *call)
+{
+    return fault(call->upload_error, "%.*s", SLICE_ARG(call->upload_why));
 }
 
 /* ---- Using ---- */

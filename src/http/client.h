@@ -99,11 +99,12 @@ struct client_request {
     const struct http_fields
         *fields; /* Host is added unless it is here; Content-Length and Transfer-Encoding never are */
     struct client_body body;
-    const struct client_proxy *proxy;                         /* NULL: straight to the host */
-    bool tunnel;                                              /* through the proxy with CONNECT also for http:// */
-    const char *unix_path;                                    /* connect to this socket instead, or NULL */
-    bool fresh;                                               /* never on a parked connection */
-    bool close;                                               /* say "Connection: close" and do not park */
+    const struct client_proxy *proxy; /* NULL: straight to the host */
+    bool tunnel;                      /* through the proxy with CONNECT also for http:// */
+    const char *unix_path;            /* connect to this socket instead, or NULL */
+    bool fresh;                       /* never on a parked connection */
+    int64_t patience_ms; /* of the server's silence or standstill until the final head; 0: only `until` counts */
+    bool close;          /* say "Connection: close" and do not park */
     void (*interim)(void *arg, const struct http_response *); /* each 1xx but 101; must not suspend; NULL: dropped */
     void *arg;
 };
@@ -149,7 +150,9 @@ struct call {
     struct scope uploads;
     struct waitq proceed; /* the upload waits here for 100 (Continue) */
     err_t upload_error;
-    tick until; /* of the upload */
+    struct slice upload_why; /* its detail, in the arena */
+    tick until;              /* of the upload */
+    tick waiting; /* since when the server keeps us waiting; TICK_NEVER: it does not, the body's reader does */
     bool uploading, may_proceed, answered, keep;
     bool untouched; /* HTTP/2: the server said that it did not look at the request */
     struct h2_stream *h2;

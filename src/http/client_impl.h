@@ -14,6 +14,12 @@ MUST err_t client_dial(struct client *, const struct client_request *, struct ca
 
 void client_release(struct call *, bool keep); /* the connection goes back to the pool, or away */
 
+/* Wait with `wait` for the server's next sign, no longer than its patience allows (client_request.patience_ms). */
+MUST err_t client_wait(struct call *, err_t (*wait)(struct call *, tick until), tick until);
+/* The body's reader failed, in the upload's fiber; and the same again, in the caller's. */
+void client_upload_broke(struct call *, err_t);
+MUST err_t client_upload_error(const struct call *);
+
 /* ---- h1_client.c ---- */
 
 /* Send the request on call->stream and read the final head. */

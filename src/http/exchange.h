@@ -49,6 +49,7 @@ struct exchange {
     bool secure;                     /* over TLS */
     error_page_fn *error_page;       /* NULL: the built-in pages */
     const void *conf;                /* for error_page: the handler's */
+    bool last;                       /* set before the head: the connection ends after this answer */
     /* -- kept by the functions below -- */
     uint16_t status;             /* of the final head sent; 0 before */
     uint64_t sent;               /* bytes of body sent */

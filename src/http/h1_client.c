@@ -131,13 +131,15 @@ static err_t send_reader(struct call *call, char *piece)
         size_t got, want = left < UPLOAD_PIECE ? (size_t)left : UPLOAD_PIECE;
         if (want == 0)
             return NULL;
+        call->waiting = TICK_NEVER;
         err_t e = body->read(body->arg, piece, want, &got, call->until);
         if (!e && got == 0 && !chunked)
             e = fault(E_CHANGED, "the request body ended %llu bytes early", (unsigned long long)left);
         if (e) {
-            call->upload_error = e; /* of our own making: worth more than what the server says to half a body */
+            client_upload_broke(call, e); /* of our own making: worth more than what the server says to half a body */
             return e;
         }
+        call->waiting = now();
         if (got == 0)
             return send_last_chunk(call);
         TRY(send_piece(call, slice_of(piece, got), chunked));
@@ -204,6 +206,11 @@ static err_t send_request(struct call *call)
 
 /* ---- The response's head ---- */
 
+static err_t fill(struct call *call, tick until)
+{
+    return stream_fill(call->stream, &call->in, FIRST_READ, until);
+}
+
 static err_t parse_head(struct call *call, struct h1_parse *parse, bool *headless, size_t *used, tick until)
 {
     for (;;) {
@@ -212,7 +219,7 @@ static err_t parse_head(struct call *call, struct h1_parse *parse, bool *headles
             TRY(h1_parse_response(parse, buf_slice(&call->in), &call->arena, &call->response, used, headless));
         if (*used || *headless)
             return NULL;
-        err_t e = stream_fill(call->stream, &call->in, FIRST_READ, until);
+        err_t e = client_wait(call, fill, until);
         if (e == E_EOF && call->in.n)
             return fault(E_TRUNCATED, "the connection was closed inside the response head");
         if (e == E_EOF)
@@ -225,12 +232,14 @@ static err_t parse_head(struct call *call, struct h1_parse *parse, bool *headles
 
 static void interim(struct call *call, size_t used)
 {
+    call->waiting = now();
+    body_settle_length(&call->response, call->method);
+    if (call->request->interim) /* before the upload goes on: whoever passes 100 on is to be the first */
+        call->request->interim(call->request->arg, &call->response);
     if (call->response.status == 100) {
         call->may_proceed = true;
         waitq_wake(&call->proceed, -1);
     }
-    if (call->request->interim)
-        call->request->interim(call->request->arg, &call->response);
     buf_eat(&call->in, used);
 }
 
@@ -248,6 +257,7 @@ static err_t take_head(struct call *call, size_t used, bool headless)
         call->framing = (struct body_framing){BODY_NONE, 0};
     else
         TRY(body_of_response(&call->response, call->method, false, &call->framing));
+    body_settle_length(&call->response, call->method);
     call->length = call->framing.length;
     call->keep = !headless && !call->request->close && call->framing.kind != BODY_CLOSE &&
                  call->response.status != 101 && h1_keep_alive(call->response.version, &call->response.fields);
@@ -286,7 +296,7 @@ static err_t raw_read(struct call *call, void *p, size_t cap, size_t *got, tick 
 static err_t cut_short(const struct call *call)
 {
     if (call->upload_error)
-        return call->upload_error;
+        return client_upload_error(call);
     if (call->framing.kind == BODY_LENGTH)
         return fault(E_TRUNCATED, "%llu of %llu bytes came", (unsigned long long)call->received,
                      (unsigned long long)call->length);
@@ -385,6 +395,6 @@ err_t h1_client_open(struct call *call, tick until)
     /* A server may answer and close before it has read everything: its answer counts for more. */
     err_t e = read_head(call, until);
     if (e && call->upload_error)
-        return call->upload_error;
+        return client_upload_error(call);
     return e && sent ? sent : e;
 }

@@ -203,7 +203,7 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
     struct h1_exchange *h = of(x);
     struct buf *out = &h->work->out;
     size_t before = out->n;
-    h->keep = h->keep && body_allows_keeping(h) && !h->conn->home->draining;
+    h->keep = h->keep && !x->last && body_allows_keeping(h) && !h->conn->home->draining;
     err_t e = decide_framing(h, r);
     if (!e)
         e = format_head(h, r);

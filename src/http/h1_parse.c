@@ -134,6 +134,13 @@ static err_t bad_name(struct reader *r, struct slice name)
     return fault(r->bad, "byte 0x%02x in a field name", (unsigned char)*r->at);
 }
 
+/* Not in requests; in a response it has to go (RFC 9112 section 5.1). */
+static void skip_before_colon(struct reader *r)
+{
+    while (r->bad == E_PROTO && r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
+        r->at++;
+}
+
 /* One line after another until the empty one. */
 static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
 {
@@ -146,6 +153,8 @@ static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, ui
         while (r->at < r->end && kind[(unsigned char)*r->at] & TOKEN)
             r->at++;
         struct slice n = slice_of(name, (size_t)(r->at - name));
+        if (n.n && r->at < r->end && *r->at != ':')
+            skip_before_colon(r);
         if (r->at == r->end || *r->at != ':' || n.n == 0)
             return bad_name(r, n);
         r->at++;

@@ -7,8 +7,8 @@
  * sends byte by byte costs linear time. All slices point into the input; the array of fields comes from the arena.
  *
  * Lines end in CR LF. With accept_lf a bare LF ends one too (section 2.2). obs-fold, a bare CR, white space before a
- * colon and control characters are always refused in requests. Errors carry a sentence for the error page in the
- * fault note.
+ * colon and control characters are always refused in requests; in responses that white space is left out (section 5.1).
+ * Errors carry a sentence for the error page in the fault note.
  */
 #pragma once
 

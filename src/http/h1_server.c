@@ -195,6 +195,13 @@ static void refuse(struct h1_exchange *h, err_t e)
     site_give(use);
 }
 
+/* Half an answer to an HTTP/1.0 client, whose end only the close would tell: it must not look whole (RFC 9112 section
+ * 8). */
+static bool looks_whole(const struct h1_exchange *h)
+{
+    return h->x.broken && h->x.status && !h->chunked_out && h->out_left == UINT64_MAX && h->conn->stream;
+}
+
 /* A refused peer may still be sending; closing now would reset the connection and could destroy our answer before it
    is read (RFC 9112 section 9.6). */
 static void linger(struct conn *c, struct h1_work *w)
@@ -229,6 +236,8 @@ static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
         break;
     }
     bool keep = serve_one(&h);
+    if (looks_whole(&h))
+        stream_break(c->stream);
     buf_free(&h.raw_trailers);
     if (!keep && !h.x.broken && !fields_has_token(&h.x.request.fields, F_CONNECTION, S("close")))
         linger(c, w);

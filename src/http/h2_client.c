@@ -151,13 +151,15 @@ static err_t send_reader(struct call *call, char *piece)
     const struct client_body *body = &call->request->body;
     for (uint64_t left = body->length;;) {
         size_t got = 0, want = left < UPLOAD_PIECE ? (size_t)left : UPLOAD_PIECE;
+        call->waiting = TICK_NEVER;
         err_t e = want ? body->read(body->arg, piece, want, &got, call->until) : NULL;
         if (!e && got == 0 && left && left != CLIENT_UNKNOWN)
             e = fault(E_CHANGED, "the request body ended %llu bytes early", (unsigned long long)left);
         if (e) {
-            call->upload_error = e;
+            client_upload_broke(call, e);
             return e;
         }
+        call->waiting = now();
         if (got == 0) {
             const struct http_fields *f = body->trailers ? body->trailers(body->arg) : NULL;
             call->h2->trailers = f && f->n ? f : NULL;
@@ -200,7 +202,7 @@ static err_t stream_error(struct call *call)
 {
     const struct h2_stream *s = call->h2;
     if (call->upload_error)
-        return call->upload_error;
+        return client_upload_error(call);
     if (s->error)
         return fault(s->error, "the response head");
     if (s->closed && s->code == NGHTTP2_REFUSED_STREAM) {
@@ -293,7 +295,8 @@ err_t h2_client_open(struct call *call, struct h2_session *h, tick until)
     call->until = until;
     TRY(submit(call, s));
     while (!call->answered)
-        TRY(wait_change(call, until));
+        TRY(client_wait(call, wait_change, until));
+    body_settle_length(&call->response, call->method);
     set_length(call);
     return NULL;
 }

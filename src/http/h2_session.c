@@ -64,10 +64,12 @@ static void head_ended(struct h2_stream *s)
     if (call->response.status >= 200) {
         call->answered = true;
     } else {
-        if (call->response.status == 100)
-            call->may_proceed = true;
+        call->waiting = now();
+        body_settle_length(&call->response, call->method);
         if (call->request->interim)
             call->request->interim(call->request->arg, &call->response);
+        if (call->response.status == 100)
+            call->may_proceed = true;
     }
     waitq_wake(&call->proceed, -1);
 }

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "rt/loop.h"
+#include "rt/sys.h"
 
 enum {
     FILE_PIECE = 64 << 10,
@@ -30,6 +31,14 @@ err_t stream_write(struct stream *s, struct slice bytes, tick until)
 {
     struct iovec v = {(void *)(uintptr_t)bytes.p, bytes.n};
     return bytes.n ? s->ops->writev(s, &v, 1, until) : NULL;
+}
+
+void stream_break(struct stream *s)
+{
+    static const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    int fd = stream_fd(s);
+    if (fd >= 0)
+        (void)sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 static err_t file_piece(int file, char *p, size_t n, uint64_t off, size_t *got)

@@ -34,6 +34,8 @@ MUST err_t stream_writev(struct stream *, struct iovec *, int n, tick until); /*
 MUST err_t stream_send_file(struct stream *, int file, uint64_t off, uint64_t len, tick until);
 MUST err_t stream_finish(struct stream *, tick until);
 void stream_close(struct stream *); /* NULL is accepted */
+/* From now on closing means RST, not FIN: where an end would be taken for the end of the message. */
+void stream_break(struct stream *);
 bool stream_pending(const struct stream *);
 int stream_fd(const struct stream *);
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* server_fault.c -- the sink misbehaves on purpose (fault_parse.h). */
-#include <sys/socket.h>
-
 #include "rt/loop.h"
 #include "smtp/server.h"
 
@@ -10,10 +8,7 @@ enum { HUGE_REPLY = 8 << 20, PIECE = 64 * 1024 };
 /* RST instead of FIN: what is unread on either side is lost. */
 static err_t reset_connection(struct smtp_server *s)
 {
-    struct linger now = {.l_onoff = 1, .l_linger = 0};
-    int fd = stream_fd(s->stream);
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    stream_break(s->stream);
     return E_RESET;
 }
 

@@ -5,7 +5,7 @@
     origin.url('/a'), origin.requests[0].headers['host']
 
 The handler is called for each request of a connection with the socket and the request (method, target, headers in
-lower case, body, head as sent). It returns true to be called again on the same connection, else that is closed.
+lower case, body, head as sent, raw: every byte). It returns true to be called again on the same connection, else that is closed.
 """
 import socket
 import ssl
@@ -20,6 +20,29 @@ class Request:
         self.fields = [tuple(p.strip() for p in line.split(':', 1)) for line in lines[1:] if line]
         self.headers = {k.lower(): v for k, v in self.fields}
         self.body = body
+        self.raw = head + b'\r\n\r\n' + body
+
+
+def exactly(file, n):
+    data = file.read(n)
+    if len(data) < n:
+        raise EOFError
+    return data
+
+
+def read_chunked(file, request):
+    n = -1
+    while n:
+        line = file.readline()
+        n = int(line.split(b';')[0], 16)
+        data = exactly(file, n)
+        request.body += data
+        request.raw += line + data + (exactly(file, 2) if n else b'')
+    while line != b'\r\n':  # trailers
+        line = file.readline()
+        if not line:
+            raise EOFError
+        request.raw += line
 
 
 def read_request(file):
@@ -31,14 +54,10 @@ def read_request(file):
         head += line
     request = Request(head[:-4], b'')
     if 'content-length' in request.headers:
-        request.body = file.read(int(request.headers['content-length']))
+        request.body = exactly(file, int(request.headers['content-length']))
+        request.raw += request.body
     elif request.headers.get('transfer-encoding', '') == 'chunked':
-        while True:
-            n = int(file.readline().split(b';')[0], 16)
-            request.body += file.read(n)
-            file.readline()
-            if n == 0:
-                break
+        read_chunked(file, request)
     return request
 
 
@@ -75,9 +94,9 @@ class Origin:
                 return
             self.connections += 1
             self.open.append(conn)
-            threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(conn, self.connections), daemon=True).start()
 
-    def _serve(self, conn):
+    def _serve(self, conn, number):
         try:
             if self.tls:
                 conn = self.tls.wrap_socket(conn, server_side=True)
@@ -87,10 +106,11 @@ class Origin:
                     request = read_request(file)
                     if request is None:
                         break
+                    request.connection = number
                     self.requests.append(request)
                     if not self.handler(conn, request):
                         break
-        except (OSError, ssl.SSLError, ValueError):
+        except (OSError, ssl.SSLError, ValueError, EOFError):
             pass
         try:
             conn.shutdown(socket.SHUT_WR)  # a close with unread bytes would be a reset

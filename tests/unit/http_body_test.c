@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "http/fields.h"
 #include "http/h1_parse.h"
 #include "unit.h"
 
@@ -103,6 +104,44 @@ static void answers(void **state)
     assert_err(response(differ, M_GET, false, &f), E_PROTO);
     assert_ok(response(differ, M_GET, true, &f));
     assert_int_equal(f.kind, BODY_CLOSE);
+    assert_err(response("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", M_GET, false, &f), E_PROTO);
+}
+
+/* What is left of Content-Length: its lines joined by "|". */
+static void lengths_that_are_passed_on(void **state)
+{
+    static const struct {
+        const char *fields;
+        uint16_t status;
+        enum http_method method;
+        const char *left;
+    } rows[] = {
+        {"Content-Length: 5\r\n", 200, M_GET, "5"},
+        {"Content-Length: 5, 5\r\n", 200, M_GET, "5"},
+        {"Content-Length: 5\r\nA: b\r\nContent-Length: 5\r\n", 200, M_GET, "5"},
+        {"Content-Length: 5\r\n", 304, M_GET, "5"},
+        {"Content-Length: x\r\n", 304, M_GET, ""},
+        {"Content-Length: 5, 6\r\n", 200, M_HEAD, ""},
+        {"Content-Length: 5\r\n", 204, M_GET, ""},
+        {"Content-Length: 0\r\n", 103, M_GET, ""},
+        {"Content-Length: 5\r\n", 200, M_CONNECT, ""},
+        {"Content-Length: 5\r\n", 403, M_CONNECT, "5"},
+        {"A: b\r\n", 200, M_GET, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[200];
+        struct h1_parse p = {0};
+        struct http_response s;
+        size_t used;
+        bool headless;
+        int n = snprintf(text, sizeof text, "HTTP/1.1 %u x\r\n%s\r\n", rows[i].status, rows[i].fields);
+        assert_ok(h1_parse_response(&p, slice_of(text, (size_t)n), &arena, &s, &used, &headless));
+        body_settle_length(&s, rows[i].method);
+        assert_true(slice_eq(fields_get(&s.fields, F_CONTENT_LENGTH), slice_z(rows[i].left)));
+        assert_int_equal(fields_count(&s.fields, F_CONTENT_LENGTH), rows[i].left[0] != 0);
+        assert_int_equal(fields_has(&s.fields, F_CONTENT_LENGTH), rows[i].left[0] != 0);
+    }
 }
 
 /* Decode with pieces of `step` bytes; the length left over after the end goes to *rest. */
@@ -205,9 +244,13 @@ static void heads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests),   cmocka_unit_test(ambiguous_requests),
-        cmocka_unit_test(answers),    cmocka_unit_test(chunks_in_any_pieces),
-        cmocka_unit_test(bad_chunks), cmocka_unit_test(long_extensions),
+        cmocka_unit_test(requests),
+        cmocka_unit_test(ambiguous_requests),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(lengths_that_are_passed_on),
+        cmocka_unit_test(chunks_in_any_pieces),
+        cmocka_unit_test(bad_chunks),
+        cmocka_unit_test(long_extensions),
         cmocka_unit_test(heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,7 +195,11 @@ static void responses(void **state)
     assert_err(h1_parse_response(&p, S("HTTP/1.1 200 OK\n\n"), &arena, &s, &used, &headless), E_PROTO);
     assert_err(h1_parse_response(&p, S("hello"), &arena, &s, &used, &headless), E_PROTO);
     assert_err(h1_parse_response(&p, S("HTTP/1.1 20x OK\r\n\r\n"), &arena, &s, &used, &headless), E_PROTO);
-    assert_err(h1_parse_response(&p, S("HTTP/1.1 200 OK\r\nA : b\r\n\r\n"), &arena, &s, &used, &headless), E_PROTO);
+    assert_ok(h1_parse_response(&p, S("HTTP/1.1 200 OK\r\nA \t: b\r\n\r\n"), &arena, &s, &used, &headless));
+    assert_slice(s.fields.v[0].name, "A");
+    assert_slice(s.fields.v[0].value, "b");
+    assert_err(h1_parse_response(&p, S("HTTP/1.1 200 OK\r\nA b: c\r\n\r\n"), &arena, &s, &used, &headless), E_PROTO);
+    assert_err(h1_parse_response(&p, S("HTTP/1.1 200 OK\r\n : c\r\n\r\n"), &arena, &s, &used, &headless), E_PROTO);
 }
 
 static void textbook_responses(void **state)

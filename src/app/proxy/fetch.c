@@ -101,7 +101,7 @@ static const struct http_fields *upload_trailers(void *arg)
     if (!out)
         return NULL;
     *out = (struct http_fields){0};
-    return relay_trailers(j, &j->ex->trailers, out) ? NULL : out;
+    return relay_trailers(j, &j->ex->trailers, &j->in->fields, out) ? NULL : out;
 }
 
 static struct slice target_text(struct job *j)
@@ -148,7 +148,8 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
                              .keep_proxy_auth = j->p->o.parent && !j->p->auth.n,
                              .drop_conditions = ours || terms->plain,
                              .drop_range = ours,
-                             .upgrade = j->ex && fields_has(&j->in->fields, F_UPGRADE)};
+                             .upgrade = j->upgrade,
+                             .expect = j->ex && j->ex->body_length && j->in->version >= 11};
     if (j->route == ROUTE_REVERSE && j->ex)
         h.forwarded = (struct head_forwarded){.on = true,
                                               .trusted = access_listed(&j->p->o.trusted, j->ex->peer),
@@ -161,15 +162,17 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
         TRY(add_hole(j, terms, &t->fields));
     else if (ours)
         TRY(add_conditions(j, terms, &t->fields));
+    bool uploads = j->ex && j->ex->body_length;
     t->request = (struct client_request){.method = j->in->method_text,
                                          .secure = j->secure,
                                          .host = j->target.host,
                                          .port = uri_port(&j->target),
                                          .target = target_text(j),
                                          .fields = &t->fields,
+                                         .patience_ms = uploads ? j->p->o.origin_timeout / TICK_MS : 0,
                                          .interim = interim_came,
                                          .arg = j};
-    if (j->ex && (j->ex->body_length || fields_has(&j->in->fields, F_CONTENT_LENGTH)))
+    if (j->ex && (uploads || fields_has(&j->in->fields, F_CONTENT_LENGTH)))
         t->request.body = (struct client_body){
             .read = upload_read, .arg = j, .length = j->ex->body_length, .present = true, .trailers = upload_trailers};
     if (j->p->o.parent)
@@ -177,15 +180,23 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
     return t->request.target.p ? NULL : E_NO_MEMORY;
 }
 
+/* A 101 is for those who asked, and to what they asked for (RFC 9110 section 7.8). */
+static err_t check_switch(const struct job *j, const struct http_response *r)
+{
+    if (r->status == 101 && !(j->upgrade && head_upgrade_fits(j->in, &r->fields)))
+        return fault(E_PROTO, "101 (Switching Protocols) to what nobody asked for");
+    return NULL;
+}
+
 static err_t open_call(struct fetch *t, struct client *client)
 {
-    bool upgrade = t->job->ex && fields_has(&t->job->in->fields, F_UPGRADE); /* of HTTP/1.1 only */
     bool uploads = t->request.body.present && t->request.body.length;
     t->call = (struct call){0};
     t->open = true;
     t->request_ns = wall_now();
-    err_t e = client_open(upgrade ? &t->here->http1 : client, &t->request, &t->call,
+    err_t e = client_open(t->job->upgrade ? &t->here->http1 : client, &t->request, &t->call,
                           uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
+    e = e ? e : check_switch(t->job, &t->call.response);
     t->response_ns = wall_now();
     if (e) {
         call_close(&t->call);
@@ -197,7 +208,7 @@ static err_t open_call(struct fetch *t, struct client *client)
 /* Reverse mode: the next origin is tried only when the first has seen nothing of the request that matters. */
 static bool worth_another(const struct fetch *t, err_t e)
 {
-    if (e == E_CANCELED || (t->job->ex && t->job->ex->received))
+    if (e == E_CANCELED || e == t->call.upload_error || (t->job->ex && t->job->ex->received))
         return false;
     return e == E_REFUSED || e == E_UNREACHABLE || e == E_NO_HOST || e == E_RESOLVE ||
            (fresh_method_safe(t->job->in->method) && e->kind != ERR_LOCAL);
@@ -217,7 +228,7 @@ static err_t ask_origins(struct fetch *t)
             origin_well(o);
             return NULL;
         }
-        if (e != E_CANCELED)
+        if (e != E_CANCELED && e != t->call.upload_error) /* a client that breaks off is not the origin's fault */
             origin_failed(o);
         if (!worth_another(t, e))
             return e;

@@ -43,8 +43,10 @@ MUST err_t fetch_ask(struct fetch *, const struct fetch_terms *, tick until);
 
 /* relay.c: the response goes to the client as it comes. */
 MUST err_t relay(struct job *, struct fetch *, tick until);
-/* Those of a trailer section that may be passed on (RFC 9110 section 6.5.1), added to `out`. */
-MUST err_t relay_trailers(struct job *, const struct http_fields *, struct http_fields *out);
+/* Those of a trailer section that may be passed on (RFC 9110 section 6.5.1), added to `out`; `head` is the header
+   section of the same message. */
+MUST err_t relay_trailers(struct job *, const struct http_fields *, const struct http_fields *head,
+                          struct http_fields *out);
 /* Fields of the response as the client gets them. */
 MUST err_t relay_fields(struct job *, struct fetch *, struct http_fields *);
 

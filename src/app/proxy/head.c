@@ -21,6 +21,27 @@ struct slice head_via(uint8_t version)
     return version == 20 ? S("2.0 l7") : version == 10 ? S("1.0 l7") : S("1.1 l7");
 }
 
+bool head_upgrades(const struct http_request *q)
+{
+    struct fields_list walk = {.fields = &q->fields, .id = F_UPGRADE};
+    if (!fields_has(&q->fields, F_UPGRADE) || q->version < 11 || !head_listed(&q->fields, S("Upgrade")))
+        return false;
+    for (struct slice one; fields_element(&walk, &one);)
+        if (slice_eq_case(one, S("h2c")) || slice_starts_case(one, S("HTTP/")))
+            return false;
+    return true;
+}
+
+bool head_upgrade_fits(const struct http_request *q, const struct http_fields *response)
+{
+    struct fields_list walk = {.fields = response, .id = F_UPGRADE};
+    int n = 0;
+    for (struct slice one; fields_element(&walk, &one); n++)
+        if (!fields_has_token(&q->fields, F_UPGRADE, one))
+            return false;
+    return n > 0 && head_upgrades(q);
+}
+
 static bool is_condition(uint8_t id)
 {
     return id == F_IF_NONE_MATCH || id == F_IF_MODIFIED_SINCE || id == F_IF_MATCH || id == F_IF_UNMODIFIED_SINCE ||
@@ -29,8 +50,12 @@ static bool is_condition(uint8_t id)
 
 static bool request_drops(const struct head_request *h, const struct http_field *f, bool any_listed)
 {
-    if (f->id == F_HOST || f->id == F_EXPECT || f->id == F_CONTENT_LENGTH)
-        return true; /* written anew, or settled on this hop */
+    if (f->id == F_HOST || f->id == F_CONTENT_LENGTH)
+        return true; /* written anew */
+    if (f->id == F_EXPECT)
+        return !h->expect;
+    if (f->id == F_UPGRADE)
+        return !h->upgrade;
     if (f->id == F_PROXY_AUTHORIZATION)
         return !h->keep_proxy_auth;
     if (hop(f) || (any_listed && f->id != F_CACHE_CONTROL && head_listed(&h->in->fields, f->name)))
@@ -88,8 +113,7 @@ err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_
         ok = fields_add_line(a, out, &line);
     }
     if (ok && h->upgrade)
-        ok = fields_add_id(a, out, F_CONNECTION, S("Upgrade")) &&
-             fields_add_id(a, out, F_UPGRADE, fields_get(in, F_UPGRADE));
+        ok = fields_add_id(a, out, F_CONNECTION, S("Upgrade"));
     ok = ok && fields_add_id(a, out, F_VIA, head_via(h->in->version));
     if (!ok)
         return E_HEADER_TOO_LARGE;

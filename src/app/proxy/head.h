@@ -23,6 +23,7 @@ struct head_request {
     bool keep_proxy_auth;             /* towards a parent proxy */
     bool drop_conditions, drop_range; /* the cache puts its own in */
     bool upgrade;                     /* Connection: Upgrade and Upgrade go along */
+    bool expect;                      /* and Expect, which then is 100-continue */
     struct head_forwarded forwarded;
 };
 /* E_NO_MEMORY, E_HEADER_TOO_LARGE past the arena's cap. */
@@ -37,4 +38,9 @@ MUST err_t head_from_origin(const struct http_fields *in, uint8_t version, const
 MUST err_t head_strip(const struct http_fields *in, const struct cache_control *strip, struct arena *,
                       struct http_fields *out);
 bool head_listed(const struct http_fields *, struct slice name); /* is it named by Connection? */
-struct slice head_via(uint8_t version);                          /* "1.1 l7" */
+/* Does the request ask for another protocol, and for one that may be tunnelled (RFC 9110 section 7.8)? Not for HTTP/2,
+   whose requests would pass our rules unseen. */
+bool head_upgrades(const struct http_request *);
+/* Is the protocol that a 101 switches to one of those asked for? */
+bool head_upgrade_fits(const struct http_request *, const struct http_fields *response);
+struct slice head_via(uint8_t version); /* "1.1 l7" */

@@ -60,6 +60,7 @@ struct job {
     struct uri target; /* scheme and host always set */
     bool secure;       /* https towards the origin */
     struct slice host; /* value of Host */
+    bool upgrade;      /* the client asks for another protocol, which HTTP/2 cannot carry */
     struct fresh_request ask;
     struct cache_key key;
     struct verdict verdict;
@@ -124,6 +125,7 @@ bool origin_secure(const struct origin *);
 void origin_failed(struct origin *);
 void origin_well(struct origin *);
 int origins_count(const struct origins *);
+void origins_name(const struct origins *, struct uri *); /* host and port of the first: for requests that name none */
 MUST err_t origins_start(struct proxy *, int index);
 
 /* -- control.c -- */

@@ -62,6 +62,13 @@ int origins_count(const struct origins *o)
     return o->n;
 }
 
+void origins_name(const struct origins *o, struct uri *u)
+{
+    u->host = o->v[0].uri.host;
+    u->port = o->v[0].uri.port;
+    u->ipv6 = o->v[0].uri.ipv6;
+}
+
 const struct uri *origin_uri(const struct origin *o)
 {
     return &o->uri;

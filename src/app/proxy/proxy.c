@@ -185,8 +185,10 @@ err_t job_error(struct job *j, err_t e, tick until)
     char text[400];
     if (e == E_CANCELED || j->ex->status)
         return e; /* what has begun is broken off */
-    uint16_t status = e->http == 403 || e->http == 503 || e->http == 504 ? e->http : 502;
     fault_text(e, text, sizeof text);
+    if (e == E_BAD_REQUEST || e == E_REQUEST_TIMEOUT || e == E_BODY_TOO_LARGE) /* the client's body, on its way */
+        return reply_error(j->ex, e->http, arena_copy(j->arena, slice_z(text)), until);
+    uint16_t status = e->http == 403 || e->http == 503 || e->http == 504 ? e->http : 502;
     struct slice page =
         arena_format(j->arena, "%s %.*s%s%.*s: %s", status == 403 ? "Refused to connect to" : "Asking",
                      SLICE_ARG(j->target.host), j->target.path.n ? " for " : "", SLICE_ARG(j->target.path), text);
@@ -262,7 +264,8 @@ static err_t answer_here(struct job *j, tick until)
         return reply_end(j->ex, until);
     }
     struct buf b = {.max = 64 << 10};
-    err_t e = buf_format(&b, "%.*s %.*s HTTP/1.1\r\n", SLICE_ARG(j->in->method_text), SLICE_ARG(j->in->target_text));
+    err_t e = buf_format(&b, "%.*s %.*s HTTP/1.%d\r\n", SLICE_ARG(j->in->method_text), SLICE_ARG(j->in->target_text),
+                         j->in->version > 10);
     for (uint16_t i = 0; !e && i < j->in->fields.n; i++) {
         const struct http_field *f = &j->in->fields.v[i];
         if (f->id != F_COOKIE && f->id != F_AUTHORIZATION && f->id != F_PROXY_AUTHORIZATION)
@@ -290,8 +293,8 @@ static err_t find_route(struct job *j, bool *answered, tick until)
     if (j->p->origins) {
         j->route = ROUTE_REVERSE;
         j->target.scheme = j->ex->secure ? S("https") : S("http");
-        if (!j->target.host.n)
-            return job_refuse(j, 400, "The request names no host.", until);
+        if (!j->target.host.n) /* HTTP/1.0 */
+            origins_name(j->p->origins, &j->target);
         j->host = j->in->form == TARGET_ABSOLUTE ? SLICE_NONE : fields_get(&j->in->fields, F_HOST);
     } else if (j->in->form == TARGET_ABSOLUTE) {
         j->route = ROUTE_FORWARD;
@@ -373,9 +376,9 @@ static err_t fetch_or_answer(struct job *j, tick until)
 }
 
 /* Upgrades, and preconditions that are not for caches (RFC 9111 section 4.3.2). */
-static bool for_origin_only(const struct http_fields *f)
+static bool for_origin_only(const struct job *j)
 {
-    return fields_has(f, F_UPGRADE) || fields_has(f, F_IF_MATCH) || fields_has(f, F_IF_UNMODIFIED_SINCE);
+    return j->upgrade || fields_has(&j->in->fields, F_IF_MATCH) || fields_has(&j->in->fields, F_IF_UNMODIFIED_SINCE);
 }
 
 static err_t dispatch(struct job *j, tick until)
@@ -393,8 +396,9 @@ static err_t dispatch(struct job *j, tick until)
         return job_refuse(j, 403, "The rules of this proxy do not allow that destination.", until);
     if (expects_other(&j->in->fields))
         return job_refuse(j, 417, "Only 100-continue can be expected.", until);
+    j->upgrade = head_upgrades(j->in);
     bool get = j->in->method == M_GET || j->in->method == M_HEAD;
-    if (!j->p->memory || !get || j->ex->body_length || for_origin_only(&j->in->fields)) {
+    if (!j->p->memory || !get || j->ex->body_length || for_origin_only(j)) {
         j->verdict.fwd = get ? VERDICT_BYPASS : VERDICT_METHOD;
         if (j->p->memory)
             fresh_request_of(&j->ask, j->in->method, &j->in->fields);
@@ -413,6 +417,8 @@ err_t proxy_handle(struct exchange *ex, const void *conf, tick until)
     /* The configuration is the shared, mutable-by-design proxy; const only for handlers that have none. */
     struct proxy *p = (struct proxy *)(uintptr_t)conf;
     struct job j = {.p = p, .here = &p->loops[worker_index()], .ex = ex, .in = &ex->request, .arena = ex->arena};
+    /* RFC 9112 section 9.3: a proxy does not keep the connection of an HTTP/1.0 client; as a gateway it may. */
+    ex->last = j.in->version < 11 && !p->origins;
     loop_enter(j.here);
     err_t e = dispatch(&j, until);
     if (j.interims_open)

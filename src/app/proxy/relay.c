@@ -18,8 +18,9 @@ err_t relay_fields(struct job *j, struct fetch *t, struct http_fields *out)
     return length.p && fields_add_id(j->arena, out, F_CONTENT_LENGTH, length) ? NULL : E_NO_MEMORY;
 }
 
-/* Fields that steer framing, routing or the answer itself have no place behind the body (RFC 9110 section 6.5.1). */
-static bool trailer_passes(const struct http_field *f)
+/* Fields that steer framing, routing or the answer itself have no place behind the body (RFC 9110 section 6.5.1), and
+   what Connection names goes no further (section 7.6.1). */
+static bool trailer_passes(const struct http_field *f, const struct http_fields *head)
 {
     switch (f->id) {
     case F_CONTENT_LENGTH:
@@ -33,14 +34,15 @@ static bool trailer_passes(const struct http_field *f)
     case F_TRAILER:
         return false;
     default:
-        return !(fields_flags(f->id) & FIELD_HOP);
+        return !(fields_flags(f->id) & FIELD_HOP) && !head_listed(head, f->name);
     }
 }
 
-err_t relay_trailers(struct job *j, const struct http_fields *in, struct http_fields *out)
+err_t relay_trailers(struct job *j, const struct http_fields *in, const struct http_fields *head,
+                     struct http_fields *out)
 {
     for (uint16_t i = 0; i < in->n; i++)
-        if (trailer_passes(&in->v[i]) && !fields_add(j->arena, out, in->v[i].name, in->v[i].value))
+        if (trailer_passes(&in->v[i], head) && !fields_add(j->arena, out, in->v[i].name, in->v[i].value))
             return E_NO_MEMORY;
     return NULL;
 }
@@ -48,7 +50,7 @@ err_t relay_trailers(struct job *j, const struct http_fields *in, struct http_fi
 static err_t end_with_trailers(struct job *j, const struct call *c, tick until)
 {
     struct http_fields out = {0};
-    TRY(relay_trailers(j, &c->trailers, &out));
+    TRY(relay_trailers(j, &c->trailers, &c->response.fields, &out));
     return reply_end_trailers(j->ex, out.n ? &out : NULL, until);
 }
 

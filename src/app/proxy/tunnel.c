@@ -157,8 +157,6 @@ err_t tunnel_upgrade(struct job *j, struct call *c, tick until)
     (void)until;
     struct stream *near, *far;
     struct slice near_early, far_early;
-    if (!fields_has(&j->in->fields, F_UPGRADE))
-        return fault(E_PROTO, "101 to a request that asked for no upgrade");
     TRY(call_detach(c, &far, &far_early));
     stat_add(STAT_TUNNELS, 1);
     err_t e = exchange_detach(j->ex, &near, &near_early);
