@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "cache/disk.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,31 +9,12 @@
 
 #include "base/check.h"
 #include "cache/disk_file.h"
+#include "cache/disk_impl.h"
 #include "rt/offload.h"
 
-/* Names must be the same after a restart, so their hash has a fixed seed; a collision only displaces a file, because
-   the key inside is compared. */
-#define NAME_SEED UINT64_C(0x6b65792d6e616d65)
-enum { PATH_ROOM = 64, TRIM_STEP = 8, PAGE = 4096, VARIANTS_MAX = 16, WRITING_MAX = 256, SHARE = 4 };
+enum { TRIM_STEP = 8, PAGE = 4096, WRITING_MAX = 256, SHARE = 4 };
 
-struct entry {
-    struct table_link link; /* hash: of the key's name */
-    struct list queue;
-    uint64_t key_name, vary_name;
-    uint64_t charged; /* bytes of disk */
-    uint64_t ticket;  /* of the write that made it: a later one replaces it */
-    bool used, writing;
-};
-struct cache_disk {
-    pthread_mutex_t lock;
-    struct table table;
-    struct list queue; /* first = oldest */
-    uint64_t bytes, limit, objects, tickets;
-    int dir, writing;
-    bool loaded; /* nothing is written before the index knows what is there: the limit would not hold */
-};
-
-static void entry_path(uint64_t key_name, uint64_t vary_name, char out[PATH_ROOM])
+void disk_path(uint64_t key_name, uint64_t vary_name, char out[PATH_ROOM])
 {
     snprintf(out, PATH_ROOM, "%02x/%016llx-%016llx", (unsigned)(key_name >> 56), (unsigned long long)key_name,
              (unsigned long long)vary_name);
@@ -87,7 +65,7 @@ void cache_disk_free(struct cache_disk *d)
     if (!d)
         return;
     while (!list_empty(&d->queue)) {
-        struct entry *x = LIST_ENTRY(d->queue.next, struct entry, queue);
+        struct disk_entry *x = LIST_ENTRY(d->queue.next, struct disk_entry, queue);
         list_remove(&x->queue);
         free(x);
     }
@@ -99,19 +77,19 @@ void cache_disk_free(struct cache_disk *d)
 
 /* ---- The index, under the lock ---- */
 
-static struct entry *entry_find(struct cache_disk *d, uint64_t key_name, uint64_t vary_name)
+static struct disk_entry *entry_find(struct cache_disk *d, uint64_t key_name, uint64_t vary_name)
 {
     for (struct table_link *l = table_first(&d->table, key_name); l; l = table_next(l, key_name)) {
-        struct entry *x = LIST_ENTRY(l, struct entry, link);
+        struct disk_entry *x = LIST_ENTRY(l, struct disk_entry, link);
         if (x->key_name == key_name && x->vary_name == vary_name)
             return x;
     }
     return NULL;
 }
 
-static struct entry *entry_add(struct cache_disk *d, uint64_t key_name, uint64_t vary_name, uint64_t charged)
+static struct disk_entry *entry_add(struct cache_disk *d, uint64_t key_name, uint64_t vary_name, uint64_t charged)
 {
-    struct entry *x = calloc(1, sizeof *x);
+    struct disk_entry *x = calloc(1, sizeof *x);
     if (!x)
         return NULL;
     x->key_name = key_name;
@@ -124,8 +102,7 @@ static struct entry *entry_add(struct cache_disk *d, uint64_t key_name, uint64_t
     return x;
 }
 
-/* What is being written stays charged until its writer has removed it. */
-static void entry_drop(struct cache_disk *d, struct entry *x)
+void disk_drop(struct cache_disk *d, struct disk_entry *x)
 {
     table_remove(&d->table, &x->link);
     list_remove(&x->queue);
@@ -135,10 +112,10 @@ static void entry_drop(struct cache_disk *d, struct entry *x)
 }
 
 /* The oldest that was not used since it last came by; NULL when there is none to spare. */
-static struct entry *victim(struct cache_disk *d)
+static struct disk_entry *victim(struct cache_disk *d)
 {
     for (uint64_t left = 2 * d->objects + 1; left && !list_empty(&d->queue); left--) {
-        struct entry *x = LIST_ENTRY(d->queue.next, struct entry, queue);
+        struct disk_entry *x = LIST_ENTRY(d->queue.next, struct disk_entry, queue);
         if (!x->used && !x->writing)
             return x;
         x->used = false;
@@ -166,8 +143,10 @@ static void load_folder(struct cache_disk *d, const char *name, bool remove_all)
             continue;
         }
         pthread_mutex_lock(&d->lock);
-        if (!entry_find(d, key_name, vary_name))
-            entry_add(d, key_name, vary_name, charge((uint64_t)st.st_size));
+        struct disk_entry *x = entry_find(d, key_name, vary_name);
+        x = x ? NULL : entry_add(d, key_name, vary_name, charge((uint64_t)st.st_size));
+        if (x)
+            x->stale = !(st.st_mode & S_IWUSR);
         pthread_mutex_unlock(&d->lock);
     }
     closedir(dir);
@@ -178,13 +157,13 @@ static void load_folder(struct cache_disk *d, const char *name, bool remove_all)
 static void trim(struct cache_disk *d)
 {
     for (int n = TRIM_STEP; n == TRIM_STEP;) {
-        struct entry *x = NULL;
+        struct disk_entry *x = NULL;
         char path[PATH_ROOM];
         pthread_mutex_lock(&d->lock);
         for (n = 0; n < TRIM_STEP && d->bytes > d->limit && (x = victim(d)); n++) {
-            entry_path(x->key_name, x->vary_name, path);
+            disk_path(x->key_name, x->vary_name, path);
             unlinkat(d->dir, path, 0);
-            entry_drop(d, x);
+            disk_drop(d, x);
         }
         pthread_mutex_unlock(&d->lock);
     }
@@ -234,15 +213,19 @@ static err_t put_work(void *arg)
     struct put *w = arg;
     struct cache_disk *d = w->d;
     char path[PATH_ROOM], temporary[PATH_ROOM];
-    entry_path(w->key_name, w->vary_name, path);
+    disk_path(w->key_name, w->vary_name, path);
     snprintf(temporary, sizeof temporary, "new/%016llx", (unsigned long long)w->ticket);
     err_t e = make_room(d);
     if (!e)
         e = disk_file_write(d->dir, temporary, w->o);
     pthread_mutex_lock(&d->lock);
     /* Whoever removed the entry meanwhile, or is writing a newer one, has the last word. */
-    struct entry *x = entry_find(d, w->key_name, w->vary_name);
+    struct disk_entry *x = entry_find(d, w->key_name, w->vary_name);
     bool mine = x && x->ticket == w->ticket;
+    if (mine && atomic_load(&w->o->invalid))
+        x->stale = true; /* purged by its prefix, which finds no file that is being written */
+    if (mine && !e && x->stale && fchmodat(d->dir, temporary, MODE_STALE, 0))
+        e = err_errno(errno);
     if (mine && !e && renameat(d->dir, temporary, d->dir, path))
         e = err_errno(errno);
     if (!mine || e) {
@@ -250,7 +233,7 @@ static err_t put_work(void *arg)
         d->bytes -= w->charged;
     }
     if (mine && e)
-        entry_drop(d, x);
+        disk_drop(d, x);
     else if (mine)
         x->writing = false;
     d->writing--;
@@ -266,13 +249,13 @@ err_t cache_disk_put(struct cache_disk *d, struct cache_object *o, tick until)
     if (o->partial || w.charged > d->limit / SHARE)
         return E_LIMIT;
     pthread_mutex_lock(&d->lock);
-    bool room = d->loaded && d->writing < WRITING_MAX;
-    struct entry *x = room ? entry_find(d, w.key_name, w.vary_name) : NULL;
+    bool room = d->loaded && d->writing < WRITING_MAX && !atomic_load(&o->invalid);
+    struct disk_entry *x = room ? entry_find(d, w.key_name, w.vary_name) : NULL;
     if (x) {
         char path[PATH_ROOM];
-        entry_path(w.key_name, w.vary_name, path);
+        disk_path(w.key_name, w.vary_name, path);
         unlinkat(d->dir, path, 0);
-        entry_drop(d, x);
+        disk_drop(d, x);
     }
     x = room ? entry_add(d, w.key_name, w.vary_name, w.charged) : NULL;
     if (x) {
@@ -307,132 +290,118 @@ bool cache_disk_may_have(struct cache_disk *d, const struct cache_key *key)
     return has;
 }
 
-static int names_of(struct cache_disk *d, uint64_t key_name, uint64_t vary_names[VARIANTS_MAX])
+struct variant {
+    uint64_t vary_name, ticket;
+};
+
+static int variants_of(struct cache_disk *d, uint64_t key_name, struct variant v[VARIANTS_MAX])
 {
     int n = 0;
     pthread_mutex_lock(&d->lock);
     for (struct table_link *l = table_first(&d->table, key_name); l && n < VARIANTS_MAX; l = table_next(l, key_name)) {
-        struct entry *x = LIST_ENTRY(l, struct entry, link);
+        struct disk_entry *x = LIST_ENTRY(l, struct disk_entry, link);
         if (x->key_name == key_name && !x->writing)
-            vary_names[n++] = x->vary_name;
+            v[n++] = (struct variant){x->vary_name, x->ticket};
     }
     pthread_mutex_unlock(&d->lock);
     return n;
 }
 
-/* A file that cannot be read is forgotten; one that was used gets its second chance. */
-static void found(struct cache_disk *d, uint64_t key_name, uint64_t vary_name, bool damaged, bool used)
+/* What came of reading a file: one that is damaged is forgotten; one that was removed or replaced meanwhile must not
+   come back. */
+static bool found(struct cache_disk *d, uint64_t key_name, const struct variant *v, struct cache_object *o)
 {
     char path[PATH_ROOM];
     pthread_mutex_lock(&d->lock);
-    struct entry *x = entry_find(d, key_name, vary_name);
-    bool forget = x && damaged && !x->writing;
-    if (forget) {
-        entry_path(key_name, vary_name, path);
-        entry_drop(d, x);
-    } else if (x && used) {
-        x->used = true;
+    struct disk_entry *x = entry_find(d, key_name, v->vary_name);
+    bool there = x && x->ticket == v->ticket && !x->writing;
+    if (there && o) {
+        o->ticket = x->ticket;
+        atomic_store(&o->invalid, x->stale);
+    } else if (there) {
+        disk_path(key_name, v->vary_name, path);
+        unlinkat(d->dir, path, 0);
+        disk_drop(d, x);
     }
     pthread_mutex_unlock(&d->lock);
-    if (forget)
-        unlinkat(d->dir, path, 0);
+    return there && o;
 }
 
-/* Was it removed while it was being read? Then it must not come back. */
-static bool still_there(struct cache_disk *d, uint64_t key_name, uint64_t vary_name)
+static err_t read_variant(struct cache_disk *d, const struct cache_key *key, const struct variant *v,
+                          struct cache_object **out, tick until)
+{
+    uint64_t key_name = slice_hash(key->text, NAME_SEED);
+    struct find w = {.d = d};
+    disk_path(key_name, v->vary_name, w.path);
+    err_t e = offload(find_work, &w, until);
+    *out = NULL;
+    if (e == E_CANCELED || e == E_TIMEOUT)
+        return e;
+    if (found(d, key_name, v, w.o) && slice_eq(w.o->key, key->text))
+        *out = w.o;
+    else
+        cache_object_unref(w.o);
+    return NULL;
+}
+
+/* One that was used gets its second chance. */
+static void used(struct cache_disk *d, const struct cache_object *o)
 {
     pthread_mutex_lock(&d->lock);
-    bool there = entry_find(d, key_name, vary_name) != NULL;
+    struct disk_entry *x = entry_find(d, slice_hash(o->key, NAME_SEED), slice_hash(o->vary, NAME_SEED));
+    if (x)
+        x->used = true;
     pthread_mutex_unlock(&d->lock);
-    return there;
 }
 
 err_t cache_disk_find(struct cache_disk *d, const struct cache_key *key, const struct http_fields *request,
                       struct cache_object **out, tick until)
 {
-    uint64_t key_name = slice_hash(key->text, NAME_SEED), vary_names[VARIANTS_MAX];
-    int n = names_of(d, key_name, vary_names);
+    struct variant v[VARIANTS_MAX];
+    int n = variants_of(d, slice_hash(key->text, NAME_SEED), v);
     *out = NULL;
     for (int i = 0; i < n; i++) {
-        struct find w = {.d = d};
-        entry_path(key_name, vary_names[i], w.path);
-        err_t e = offload(find_work, &w, until);
-        if (e == E_CANCELED || e == E_TIMEOUT)
-            return e;
-        bool fits = !e && slice_eq(w.o->key, key->text) && cache_vary_matches(w.o->vary, request) &&
-                    still_there(d, key_name, vary_names[i]);
-        found(d, key_name, vary_names[i], e != NULL, fits);
-        if (fits && (!*out || w.o->info.date > (*out)->info.date)) {
+        struct cache_object *o;
+        err_t e = read_variant(d, key, &v[i], &o, until);
+        if (e) {
             cache_object_unref(*out);
-            *out = w.o;
-        } else if (!e) {
-            cache_object_unref(w.o);
+            *out = NULL;
+            return e;
+        }
+        if (o && cache_vary_matches(o->vary, request) && (!*out || o->info.date > (*out)->info.date)) {
+            cache_object_unref(*out);
+            *out = o;
+        } else {
+            cache_object_unref(o);
         }
     }
+    if (*out)
+        used(d, *out);
     return NULL;
 }
 
-/* ---- Removing ---- */
-
-int cache_disk_remove(struct cache_disk *d, const struct cache_key *key)
+err_t cache_disk_each(struct cache_disk *d, const struct cache_key *key, void (*fn)(void *arg, struct cache_object *),
+                      void *arg, tick until)
 {
-    uint64_t key_name = slice_hash(key->text, NAME_SEED);
-    int n = 0;
+    struct variant v[VARIANTS_MAX];
+    int n = variants_of(d, slice_hash(key->text, NAME_SEED), v);
+    for (int i = 0; i < n; i++) {
+        struct cache_object *o;
+        TRY(read_variant(d, key, &v[i], &o, until));
+        if (o)
+            fn(arg, o);
+        cache_object_unref(o);
+    }
+    return NULL;
+}
+
+bool cache_disk_current(struct cache_disk *d, const struct cache_object *o)
+{
     pthread_mutex_lock(&d->lock);
-    for (struct table_link *l = table_first(&d->table, key_name), *next; l; l = next) {
-        struct entry *x = LIST_ENTRY(l, struct entry, link);
-        char path[PATH_ROOM];
-        next = table_next(l, key_name);
-        if (x->key_name != key_name)
-            continue;
-        entry_path(x->key_name, x->vary_name, path);
-        entry_drop(d, x);
-        /* At once: what was invalidated must not be there after a kill. */
-        unlinkat(d->dir, path, 0);
-        n++;
-    }
+    struct disk_entry *x = entry_find(d, slice_hash(o->key, NAME_SEED), slice_hash(o->vary, NAME_SEED));
+    bool current = x && x->ticket == o->ticket && x->stale == atomic_load(&o->invalid);
     pthread_mutex_unlock(&d->lock);
-    return n;
-}
-
-struct sweep {
-    struct cache_disk *d;
-    struct slice prefix;
-    int count;
-};
-
-static void sweep_folder(struct sweep *w, const char *name)
-{
-    int fd = openat(w->d->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    struct buf key = {0};
-    for (struct dirent *f; dir && (f = readdir(dir));) {
-        if (f->d_name[0] == '.' || disk_file_key(fd, f->d_name, &key) || !slice_starts(buf_slice(&key), w->prefix))
-            continue;
-        struct cache_key k = {.text = buf_slice(&key)};
-        w->count += cache_disk_remove(w->d, &k);
-    }
-    buf_free(&key);
-    if (dir)
-        closedir(dir);
-}
-
-static err_t sweep_work(void *arg)
-{
-    char name[8];
-    for (int i = 0; i < 256; i++) {
-        snprintf(name, sizeof name, "%02x", i);
-        sweep_folder(arg, name);
-    }
-    return NULL;
-}
-
-err_t cache_disk_remove_prefix(struct cache_disk *d, struct slice prefix, int *count, tick until)
-{
-    struct sweep w = {.d = d, .prefix = prefix};
-    TRY(offload(sweep_work, &w, until));
-    *count = w.count;
-    return NULL;
+    return current;
 }
 
 void cache_disk_stats(struct cache_disk *d, struct cache_disk_stats *out)

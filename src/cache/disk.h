@@ -10,7 +10,8 @@
  * victims are removed before the new file is written, so that the limit is passed by no more than what is being
  * written.
  *
- *     DIR/00 ... DIR/ff/KEYHASH-VARYHASH     the objects
+ *     DIR/00 ... DIR/ff/KEYHASH-VARYHASH     the objects; one that its owner may not write to (mode 0400) is stale:
+ *                                            invalidated or softly purged, and to be validated before it is used
  *     DIR/new/                               files being written; emptied at start
  *
  * Functions that take `until` do their work in offload() and suspend the calling fiber; the others only use the index.
@@ -30,15 +31,23 @@ MUST err_t cache_disk_load(struct cache_disk *, tick until);
 
 /* Is there anything for this key? Cheap; no disk. */
 bool cache_disk_may_have(struct cache_disk *, const struct cache_key *);
-/* The stored response that the request selects, read and verified, or NULL in `*out`. */
+/* The stored response that the request selects, read and verified, or NULL in `*out`. One that is marked as stale
+   comes with its `invalid` set. */
 MUST err_t cache_disk_find(struct cache_disk *, const struct cache_key *, const struct http_fields *request,
                            struct cache_object **out, tick until);
-/* Write a whole object; replaces the file of the same key and Vary text. E_LIMIT when it is too large. */
+/* Write a whole object; replaces the file of the same key and Vary text. E_LIMIT when it is too large, or invalid. */
 MUST err_t cache_disk_put(struct cache_disk *, struct cache_object *, tick until);
-/* Every variant of the key, at once. Returns how many. */
-int cache_disk_remove(struct cache_disk *, const struct cache_key *);
-/* Every key that starts with `prefix`: opens all files. `*count` says how many went. */
-MUST err_t cache_disk_remove_prefix(struct cache_disk *, struct slice prefix, int *count, tick until);
+/* Is what was found still what is there, with the same mark? To be asked once it can be found elsewhere. */
+bool cache_disk_current(struct cache_disk *, const struct cache_object *);
+/* Each stored variant of the key, read and verified; the object is the callee's for the call only. */
+MUST err_t cache_disk_each(struct cache_disk *, const struct cache_key *, void (*)(void *arg, struct cache_object *),
+                           void *arg, tick until);
+
+/* Purge every variant of the key, at once: `soft` marks for validation, hard removes. Returns how many; one that was
+   marked already does not count. */
+int cache_disk_purge(struct cache_disk *, const struct cache_key *, bool soft);
+/* The same with every key that starts with `prefix`: opens all files. `*count` says how many were hit. */
+MUST err_t cache_disk_purge_prefix(struct cache_disk *, struct slice prefix, bool soft, int *count, tick until);
 
 struct cache_disk_stats {
     uint64_t bytes, limit, objects;

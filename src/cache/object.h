@@ -36,7 +36,7 @@ struct cache_object {
     struct list queue;
     bool in_main, indexed;
     /* -- owned by the disk tier -- */
-    uint64_t disk_id; /* 0: not on disk */
+    uint64_t ticket; /* of the file that it was read from */
 };
 
 struct cache_object_make {

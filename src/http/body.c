@@ -114,6 +114,24 @@ void body_settle_length(struct http_response *s, enum http_method method)
         (void)fields_push(f, fields_name(F_CONTENT_LENGTH), one); /* there is room: one line or more was removed */
 }
 
+/* One coding that nobody has defined, such as the "binary" or "identity" of misconfigured servers: there is nothing to
+   undo, and the body ends with the connection (section 6.3). Whatever a careless reader could take for chunked, and the
+   codings of section 7.2, which have been applied to the content although nobody asked for them, are not meant. */
+static bool coding_is_nothing(const struct http_fields *f)
+{
+    static const struct slice real[] = {S("compress"), S("x-compress"), S("deflate"), S("gzip"), S("x-gzip")};
+    struct slice name = slice_trim(fields_get(f, F_TRANSFER_ENCODING));
+    if (fields_count(f, F_TRANSFER_ENCODING) > 1 || !fields_name_ok(name))
+        return false;
+    for (size_t i = 0; i < sizeof real / sizeof real[0]; i++)
+        if (slice_eq_case(name, real[i]))
+            return false;
+    for (size_t i = 0; i < name.n; i++)
+        if (slice_starts_case(slice_from(name, i), S("chunk")))
+            return false;
+    return true;
+}
+
 err_t body_of_response(const struct http_response *s, enum http_method method, bool lenient, struct body_framing *out)
 {
     const char *why;
@@ -128,7 +146,7 @@ err_t body_of_response(const struct http_response *s, enum http_method method, b
         enum coding c = transfer_coding(&s->fields, &why);
         if (c == CODING_BAD && !lenient)
             return fault(E_PROTO, "%s", why);
-        if (c == CODING_OTHER)
+        if (c == CODING_OTHER && !coding_is_nothing(&s->fields))
             return fault(E_UNSUPPORTED, "a transfer coding other than chunked");
         *out = (struct body_framing){c == CODING_CHUNKED ? BODY_CHUNKED : BODY_CLOSE, UINT64_MAX};
         return NULL;

@@ -216,7 +216,7 @@ class Rules(Proxy):
         p = self.proxy('--control', control)
         self.curl('-x', p.url, self.base + '/a')
         why = self.run_l7(['proxy', 'why', '--control', control, self.base + '/a'])[1]
-        self.assertIn('1 stored', why)
+        self.assertIn('1 stored\n  in memory: status 200', why)
         self.assertIn('answered from here: fresh', why)
         self.assertIn('1 purged', self.run_l7(['proxy', 'purge', '--soft', '--control', control, self.base + '/*'])[1])
         why = self.run_l7(['proxy', 'why', '--control', control, self.base + '/a'])[1]
@@ -227,24 +227,85 @@ class Rules(Proxy):
 
 
 class Disk(Proxy):
+    def setUp(self):
+        def tagged(h):
+            if h.headers.get('If-None-Match') == '"t"':
+                h.reply(304, b'', {'ETag': '"t"', 'Cache-Control': 'max-age=60'})
+            else:
+                h.reply(200, b'hello', {'ETag': '"t"', 'Cache-Control': 'max-age=60', 'Vary': 'Foo'})
+        self.origin = Origin(self, {f'/t{i}': tagged for i in range(3)})
+        self.folder, self.control = os.path.join(self.tmpdir, 'cache'), os.path.join(self.tmpdir, 'control')
+        self.p = self.proxy(*self.args())
+
+    def args(self):
+        return ['--origin', f'http://127.0.0.1:{self.origin.port}', '--cache-dir', self.folder, '--control', self.control]
+
+    def get(self, path, *args):
+        return self.curl('-i', '-H', 'Host: h', *args, self.p.url + path)
+
+    def ask(self, *args):
+        return self.run_l7(['proxy', args[0], '--control', self.control, *args[1:]])[1]
+
+    def files(self):
+        return sum(len(f) for at, _, f in os.walk(self.folder) if not at.endswith('/new'))
+
+    def restart(self):
+        self.p.send_signal(9)
+        self.p.wait()
+        self.p = self.proxy(*self.args())
+        self.wait_until(lambda: 'objects on disk' in self.p.stderr())
+
     def test_what_is_on_disk_survives_a_kill(self):
-        origin = Origin(self)
-        folder, control = os.path.join(self.tmpdir, 'cache'), os.path.join(self.tmpdir, 'control')
-        args = ['--origin', f'http://127.0.0.1:{origin.port}', '--cache-dir', folder, '--control', control]
-        p = self.proxy(*args)
         for i in range(5):
-            self.curl('-H', 'Host: h', f'{p.url}/n{i}')
-        files = lambda: sum(len(f) for at, _, f in os.walk(folder) if not at.endswith('/new'))  # noqa: E731
-        self.wait_until(lambda: files() == 5)
-        p.send_signal(9)
-        p.wait()
-        p = self.proxy(*args)
-        self.wait_until(lambda: 'objects on disk' in p.stderr())
+            self.get(f'/n{i}')
+        self.wait_until(lambda: self.files() == 5)
+        self.restart()
         for i in range(5):
-            self.assertIn('l7; hit', self.curl('-i', '-H', 'Host: h', f'{p.url}/n{i}'))
-        self.assertEqual(len(origin.seen), 5)
-        self.assertIn('5 purged', self.run_l7(['proxy', 'purge', '--control', control, 'http://h/*'])[1])
-        self.assertEqual(files(), 0)
+            self.assertIn('l7; hit', self.get(f'/n{i}'))
+        self.assertEqual(len(self.origin.seen), 5)
+        self.assertIn('5 purged', self.ask('purge', 'http://h/*'))
+        self.assertEqual(self.files(), 0)
+
+    def test_why_shows_both_tiers(self):
+        for value in 'ab':
+            self.get('/t0', '-H', 'Foo: ' + value)
+        self.wait_until(lambda: self.files() == 2)
+        self.assertEqual(self.ask('why', 'http://h/t0').count('in memory and on disk: status 200, 5 bytes'), 2)
+        self.restart()
+        self.get('/t0', '-H', 'Foo: a')
+        why = self.ask('why', 'http://h/t0')
+        self.assertIn('2 stored\n', why)
+        self.assertRegex(why, '  in memory and on disk: status 200, 5 bytes, age .*\n    vary foo=a\n')
+        self.assertRegex(why, '  on disk: status 200, 5 bytes, age .*\n    vary foo=b\n    etag "t"\n'
+                              '    a plain GET is answered from here: fresh')
+
+    def test_soft_purge_on_disk(self):
+        for what in ('http://h/t1', 'http://h/t*'):
+            self.get('/t1')
+            self.wait_until(lambda: self.files() == 1)
+            self.assertIn('1 purged', self.ask('purge', '--soft', what))
+            self.restart()
+            why = self.ask('why', 'http://h/t1')
+            self.assertRegex(why, '  on disk: (.*\n)*    a plain GET is validated first: .*purged')
+            before = self.origin.count('/t1')
+            self.assertIn('fwd=stale; fwd-status=304', self.get('/t1'))
+            self.assertEqual((self.origin.count('/t1'), self.origin.seen[-1][2].get('If-None-Match')), (before + 1, '"t"'))
+            self.assertIn('l7; hit', self.get('/t1'))
+
+    def test_soft_purge_of_what_is_on_disk_only(self):
+        self.get('/t2')
+        self.wait_until(lambda: self.files() == 1)
+        self.restart()
+        self.assertIn('1 purged', self.ask('purge', '--soft', 'http://h/t*'))
+        self.assertIn('fwd=stale; fwd-status=304', self.get('/t2'))
+
+    def test_invalidated_on_disk(self):
+        self.get('/t0')
+        self.wait_until(lambda: self.files() == 1)
+        self.restart()
+        self.get('/t0', '-X', 'DELETE')
+        self.restart()
+        self.assertIn('fwd=stale; fwd-status=304', self.get('/t0'))
 
 
 class Trouble(Proxy):

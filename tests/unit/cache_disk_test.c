@@ -103,15 +103,76 @@ static void survives(void *arg)
     assert_true(has(d, 1, 1000, "") && has(d, 2, 700000, ""));
     assert_true(has(d, 3, 10, "a") && has(d, 3, 10, "b") && !has(d, 3, 10, "c"));
     struct cache_object *o = make(1, 10, "");
-    assert_int_equal(cache_disk_remove(d, &(struct cache_key){o->key, o->hash}), 1);
+    assert_int_equal(cache_disk_purge(d, &(struct cache_key){o->key, o->hash}, false), 1);
     cache_object_unref(o);
     d = open_again(d, 10 << 20);
     assert_false(has(d, 1, 1000, ""));
     int gone;
-    assert_ok(cache_disk_remove_prefix(d, S("http://x/3"), &gone, TICK_NEVER));
+    assert_ok(cache_disk_purge_prefix(d, S("http://x/3"), false, &gone, TICK_NEVER));
     assert_int_equal(gone, 2);
     assert_true(has(d, 2, 700000, ""));
-    assert_ok(cache_disk_remove_prefix(d, S("http://"), &gone, TICK_NEVER));
+    assert_ok(cache_disk_purge_prefix(d, S("http://"), false, &gone, TICK_NEVER));
+    cache_disk_free(d);
+}
+
+static bool is_stale(struct cache_disk *d, unsigned id, const char *field)
+{
+    struct cache_object *o, *wanted = make(id, 10, "");
+    struct http_field v[1];
+    struct http_fields request = {.v = v, .cap = 1};
+    assert_true(fields_push(&request, S("Foo"), slice_z(field)));
+    assert_ok(cache_disk_find(d, &(struct cache_key){wanted->key, wanted->hash}, &request, &o, TICK_NEVER));
+    assert_non_null(o);
+    bool stale = cache_object_info(o).flags & FRESH_INVALID;
+    assert_true(cache_disk_current(d, o));
+    cache_object_unref(o);
+    cache_object_unref(wanted);
+    return stale;
+}
+
+static void count_one(void *arg, struct cache_object *o)
+{
+    int *n = arg;
+    *n += cache_object_info(o).flags & FRESH_INVALID ? 100 : 1;
+}
+
+static void marks_as_stale(void *arg)
+{
+    (void)arg;
+    struct cache_disk *d;
+    int n = 0;
+    struct cache_object *o = make(1, 10, ""), *read = NULL;
+    struct cache_key key = {o->key, o->hash};
+    struct http_fields none = {0};
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
+    assert_ok(put(d, 1, 10, "foo=a\n"));
+    assert_ok(put(d, 1, 10, "foo=b\n"));
+    assert_ok(put(d, 11, 10, ""));
+    assert_ok(put(d, 2, 10, ""));
+    assert_int_equal(cache_disk_purge(d, &key, true), 2);
+    assert_int_equal(cache_disk_purge(d, &key, true), 0); /* already */
+    assert_true(is_stale(d, 1, "a") && is_stale(d, 1, "b") && !is_stale(d, 11, "") && !is_stale(d, 2, ""));
+    d = open_again(d, 10 << 20);
+    assert_true(is_stale(d, 1, "a") && is_stale(d, 1, "b") && !is_stale(d, 11, ""));
+    assert_ok(put(d, 1, 10, "foo=a\n")); /* validated */
+    assert_true(!is_stale(d, 1, "a") && is_stale(d, 1, "b"));
+    assert_ok(cache_disk_each(d, &key, count_one, &n, TICK_NEVER));
+    assert_int_equal(n, 101);
+    assert_ok(cache_disk_purge_prefix(d, S("http://x/1"), true, &n, TICK_NEVER));
+    assert_int_equal(n, 2);
+    d = open_again(d, 10 << 20);
+    assert_true(is_stale(d, 1, "a") && is_stale(d, 11, "") && !is_stale(d, 2, ""));
+    assert_int_equal(cache_disk_purge(d, &key, false), 2); /* hard removes what is marked, too */
+    assert_false(cache_disk_may_have(d, &key));
+    assert_ok(put(d, 1, 10, ""));
+    assert_ok(cache_disk_find(d, &key, &none, &read, TICK_NEVER));
+    cache_disk_purge(d, &key, true);
+    assert_false(cache_disk_current(d, read)); /* purged between reading it and putting it elsewhere */
+    atomic_store(&o->invalid, true);
+    assert_err(cache_disk_put(d, o, TICK_NEVER), E_LIMIT); /* purged before its write began */
+    cache_object_unref(read);
+    cache_object_unref(o);
     cache_disk_free(d);
 }
 
@@ -179,6 +240,11 @@ static void test_survives(void **state)
     (void)state;
     on_a_loop(survives);
 }
+static void test_marks_as_stale(void **state)
+{
+    (void)state;
+    on_a_loop(marks_as_stale);
+}
 static void test_finds_damage(void **state)
 {
     (void)state;
@@ -209,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_survives, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_marks_as_stale, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finds_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keeps_its_limit, set_up, tear_down),
     };

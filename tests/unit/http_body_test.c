@@ -100,6 +100,15 @@ static void answers(void **state)
     assert_err(response(both, M_GET, false, &f), E_PROTO);
     assert_ok(response(both, M_GET, true, &f));
     assert_int_equal(f.kind, BODY_CHUNKED);
+    assert_ok(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: binary\r\n\r\n", M_GET, false, &f));
+    assert_int_equal(f.kind, BODY_CLOSE);
+    static const char *const applied[] = {"gzip",     "X-Gzip",    "deflate",      "compress",
+                                          "xchunked", "chunked;a", "binary, gzip", "\"b\""};
+    for (size_t i = 0; i < sizeof applied / sizeof applied[0]; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n", applied[i]);
+        assert_err(response(text, M_GET, false, &f), E_UNSUPPORTED);
+    }
     const char *differ = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n";
     assert_err(response(differ, M_GET, false, &f), E_PROTO);
     assert_ok(response(differ, M_GET, true, &f));

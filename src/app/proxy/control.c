@@ -15,7 +15,7 @@
 #include "net/listen.h"
 #include "rt/io.h"
 
-enum { COMMAND_MAX = 8192, VARIANTS_SHOWN = 32, COMMAND_MS = 5000, PURGE_MS = 600000 };
+enum { COMMAND_MAX = 8192, VARIANTS_SHOWN = 32, COMMAND_MS = 5000, DISK_MS = 600000 };
 
 static err_t key_of(struct slice url, struct arena *a, struct cache_key *key)
 {
@@ -26,15 +26,16 @@ static err_t key_of(struct slice url, struct arena *a, struct cache_key *key)
     return NULL;
 }
 
-static err_t show_variant(struct buf *out, const struct cache_object *o)
+static err_t show_variant(struct buf *out, const struct cache_object *o, const char *where)
 {
     struct fresh_info info = cache_object_info(o);
     struct fresh_request plain = {.method = M_GET};
     cache_control_init(&plain.cc);
     struct fresh_verdict v = fresh_judge(&info, &plain, wall_now());
-    TRY(buf_format(out, "  status %u, %llu bytes%s, age %lld s, lifetime %lld s%s, ttl %lld s\n", o->info.status,
-                   (unsigned long long)(o->body ? o->body->held : 0), o->partial ? " (partial)" : "", (long long)v.age,
-                   (long long)info.lifetime, info.flags & FRESH_EXPLICIT ? "" : " (heuristic)", (long long)v.ttl));
+    TRY(buf_format(out, "  %s: status %u, %llu bytes%s, age %lld s, lifetime %lld s%s, ttl %lld s\n", where,
+                   o->info.status, (unsigned long long)(o->body ? o->body->held : 0), o->partial ? " (partial)" : "",
+                   (long long)v.age, (long long)info.lifetime, info.flags & FRESH_EXPLICIT ? "" : " (heuristic)",
+                   (long long)v.ttl));
     struct slice rest = o->vary, line;
     while (slice_cut(&rest, '\n', &line)) {
         if (!line.n)
@@ -50,22 +51,52 @@ static err_t show_variant(struct buf *out, const struct cache_object *o)
     return buf_format(out, "\n    a plain GET is %s: %s\n", uses[v.use], v.why);
 }
 
+/* What is stored for a key: the variants in memory, and which of them are on disk as well; the text of the others. */
+struct stored {
+    struct cache_object *v[VARIANTS_SHOWN];
+    bool on_disk[VARIANTS_SHOWN];
+    int n, only_on_disk;
+    struct buf text;
+    err_t failed;
+};
+
+static void stored_on_disk(void *arg, struct cache_object *o)
+{
+    struct stored *s = arg;
+    for (int i = 0; i < s->n; i++) {
+        if (slice_eq(s->v[i]->vary, o->vary)) {
+            s->on_disk[i] = true;
+            return;
+        }
+    }
+    s->only_on_disk++;
+    s->failed = s->failed ? s->failed : show_variant(&s->text, o, "on disk");
+}
+
+static err_t show_stored(struct proxy *p, const struct cache_key *key, struct stored *s, struct buf *out)
+{
+    s->n = cache_memory_variants(p->memory, key, s->v, VARIANTS_SHOWN);
+    if (p->disk)
+        TRY(cache_disk_each(p->disk, key, stored_on_disk, s, after(DISK_MS)));
+    TRY(s->failed);
+    TRY(buf_add(out, S("key ")));
+    TRY(text_safe_add(out, key->text));
+    TRY(buf_format(out, "\n%d stored\n", s->n + s->only_on_disk));
+    for (int i = 0; i < s->n; i++)
+        TRY(show_variant(out, s->v[i], s->on_disk[i] ? "in memory and on disk" : "in memory"));
+    return buf_add(out, buf_slice(&s->text));
+}
+
 static err_t command_why(struct proxy *p, struct slice url, struct buf *out)
 {
     struct arena a = {0};
     struct cache_key key;
-    struct cache_object *v[VARIANTS_SHOWN];
+    struct stored s = {0};
     err_t e = key_of(url, &a, &key);
-    int n = e ? 0 : cache_memory_variants(p->memory, &key, v, VARIANTS_SHOWN);
-    if (!e) {
-        e = buf_add(out, S("key "));
-        e = e ? e : text_safe_add(out, key.text);
-        e = e ? e : buf_format(out, "\n%d stored\n", n);
-    }
-    for (int i = 0; i < n; i++) {
-        e = e ? e : show_variant(out, v[i]);
-        cache_object_unref(v[i]);
-    }
+    e = e ? e : show_stored(p, &key, &s, out);
+    for (int i = 0; i < s.n; i++)
+        cache_object_unref(s.v[i]);
+    buf_free(&s.text);
     arena_reset(&a);
     return e;
 }
@@ -75,14 +106,9 @@ static err_t command_purge(struct proxy *p, struct slice what, bool soft, struct
     struct arena a = {0};
     struct cache_key key;
     int n = 0;
-    err_t e = NULL;
+    err_t e;
     if (slice_ends(what, S("*"))) {
-        struct slice prefix = slice_first(what, what.n - 1);
-        int on_disk = 0;
-        n = cache_memory_purge_prefix(p->memory, prefix, soft);
-        if (p->disk)
-            e = cache_disk_remove_prefix(p->disk, prefix, &on_disk, after(PURGE_MS));
-        n = n > on_disk ? n : on_disk;
+        e = store_purge_prefix(p, slice_first(what, what.n - 1), soft, &n, after(DISK_MS));
     } else {
         e = key_of(what, &a, &key);
         n = e ? 0 : store_purge(p, &key, soft);

@@ -102,7 +102,9 @@ struct cache_object *store_find(struct job *, bool *others, tick until);
 void store_put(struct proxy *, struct cache_object *);
 void store_replace(struct proxy *, struct cache_object *old, struct cache_object *fresh);
 void store_remove(struct proxy *, struct cache_object *); /* on disk, every variant of its key */
+/* Both tiers: `soft` marks for validation, hard removes. How many objects were hit. */
 int store_purge(struct proxy *, const struct cache_key *, bool soft);
+MUST err_t store_purge_prefix(struct proxy *, struct slice prefix, bool soft, int *count, tick until);
 void store_invalidate(struct job *, const struct http_fields *response);
 
 /* -- tunnel.c -- */

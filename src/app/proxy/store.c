@@ -20,6 +20,10 @@ struct cache_object *store_find(struct job *j, bool *others, tick until)
     if (o) {
         stat_add(STAT_CACHE_DISK_HITS, 1);
         cache_memory_put(j->p->memory, o);
+        if (!cache_disk_current(j->p->disk, o)) { /* purged or replaced since: it is not to be found again */
+            atomic_store(&o->invalid, true);
+            cache_memory_remove(j->p->memory, o);
+        }
     }
     return o;
 }
@@ -75,15 +79,29 @@ void store_remove(struct proxy *p, struct cache_object *o)
 {
     cache_memory_remove(p->memory, o);
     if (p->disk)
-        cache_disk_remove(p->disk, &(struct cache_key){o->key, o->hash});
+        cache_disk_purge(p->disk, &(struct cache_key){o->key, o->hash}, false);
 }
 
 int store_purge(struct proxy *p, const struct cache_key *key, bool soft)
 {
     int n = cache_memory_purge(p->memory, key, soft), on_disk = 0;
-    if (p->disk)
-        on_disk = cache_disk_remove(p->disk, key);
+    if (p->disk) {
+        on_disk = cache_disk_purge(p->disk, key, soft);
+        cache_memory_purge(p->memory, key, soft); /* what was on its way from the one to the other */
+    }
     return n > on_disk ? n : on_disk;
+}
+
+err_t store_purge_prefix(struct proxy *p, struct slice prefix, bool soft, int *count, tick until)
+{
+    int on_disk = 0;
+    *count = cache_memory_purge_prefix(p->memory, prefix, soft);
+    if (!p->disk)
+        return NULL;
+    TRY(cache_disk_purge_prefix(p->disk, prefix, soft, &on_disk, until));
+    cache_memory_purge_prefix(p->memory, prefix, soft);
+    *count = *count > on_disk ? *count : on_disk;
+    return NULL;
 }
 
 static void invalidate_key(struct proxy *p, const struct cache_key *key)
