@@ -18,6 +18,7 @@ enum {
     INLINE_BODY = 64 << 10, /* sent with the head, before anything is read */
     UPLOAD_PIECE = 64 << 10,
     FIRST_READ = 16 << 10,
+    BULK_FROM = 128 << 10,   /* who brings that much memory wants throughput */
     INTERIM_MAX = 64,        /* 1xx answers before the final one */
     CONTINUE_WAIT_MS = 1000, /* for 100 (Continue); RFC 9110 section 10.1.1 wants no endless wait */
 };
@@ -306,7 +307,10 @@ static err_t cut_short(const struct call *call)
 static err_t read_length(struct call *call, void *p, size_t cap, size_t *got, tick until)
 {
     uint64_t left = call->length - call->received;
-    TRY(raw_read(call, p, cap < left ? cap : (size_t)left, got, until));
+    if (cap >= BULK_FROM && left > cap && call->early.n == 0)
+        TRY(stream_read_bulk(call->stream, p, cap, got, until));
+    else
+        TRY(raw_read(call, p, cap < left ? cap : (size_t)left, got, until));
     if (*got == 0)
         return cut_short(call);
     call->done = *got == left;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "rt/io.h"
 #include "rt/loop.h"
 #include "rt/sys.h"
 
@@ -20,6 +21,12 @@ err_t stream_read(struct stream *s, void *p, size_t cap, size_t *got, tick until
 {
     CHECK(cap > 0); /* a read into nothing would look like the end */
     return s->ops->read(s, p, cap, got, until);
+}
+
+err_t stream_read_bulk(struct stream *s, void *p, size_t cap, size_t *got, tick until)
+{
+    int fd = stream_tcp_plain(s);
+    return fd >= 0 ? io_read_bulk(fd, p, cap, got, until) : stream_read(s, p, cap, got, until);
 }
 
 err_t stream_writev(struct stream *s, struct iovec *v, int n, tick until)

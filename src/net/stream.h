@@ -29,6 +29,8 @@ struct stream {
 };
 
 MUST err_t stream_read(struct stream *, void *, size_t cap, size_t *got, tick until);
+/* The same where at least `cap` more bytes are announced and throughput counts, see io_read_bulk. */
+MUST err_t stream_read_bulk(struct stream *, void *, size_t cap, size_t *got, tick until);
 MUST err_t stream_write(struct stream *, struct slice, tick until);
 MUST err_t stream_writev(struct stream *, struct iovec *, int n, tick until); /* uses up the iovec array */
 MUST err_t stream_send_file(struct stream *, int file, uint64_t off, uint64_t len, tick until);

@@ -15,6 +15,7 @@
 struct slot {
     uint32_t generation; /* in the poller's token: an event for an earlier user of the number is dropped */
     bool watched, readable, writable, hangup;
+    bool bulk; /* readable only when as much is there as the last io_read_bulk asked for */
     struct fiber *reader, *writer;
     struct parked *parked;
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "rt/io.h"
@@ -123,6 +126,89 @@ static void reads_and_writes(void **state)
 {
     (void)state;
     in_loop(reads_and_writes_body);
+}
+
+/* The kernel honours SO_RCVLOWAT on TCP only. */
+static void make_tcp_pair(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int l = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(l, (void *)&a, n) | listen(l, 1) | getsockname(l, (void *)&a, &n), 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(pair[0], (void *)&a, n), 0);
+    pair[1] = accept(l, NULL, NULL);
+    close(l);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fcntl(pair[i], F_SETFL, O_NONBLOCK), 0);
+}
+
+enum { BULK = 32 << 10 };
+static char pieces[2 * BULK];
+static int low_water(int fd)
+{
+    int n = 0;
+    socklen_t len = sizeof n;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &n, &len), 0);
+    return n;
+}
+static void reads_in_bulk_body(void *arg)
+{
+    (void)arg;
+    char *b = malloc(BULK);
+    size_t n;
+    make_tcp_pair();
+    assert_err(io_read_bulk(pair[0], b, BULK, &n, after(5)), E_TIMEOUT);
+    assert_ok(io_write(pair[1], pieces, 10, after(5000)));
+    assert_ok(io_read_bulk(pair[0], b, BULK, &n, after(5000)));
+    assert_int_equal(n, 10);
+    assert_int_equal(low_water(pair[0]), 1); /* a trickle: as it comes */
+    assert_ok(io_write(pair[1], pieces, BULK, after(5000)));
+    size_t last = BULK;
+    for (size_t left = BULK; left; last = left, left -= n)
+        assert_ok(io_read_bulk(pair[0], b, left, &n, after(5000)));
+    assert_int_equal(low_water(pair[0]), last); /* a read was filled */
+    assert_ok(io_write(pair[1], pieces, 10, after(5000)));
+    assert_ok(io_read_bulk(pair[0], b, BULK, &n, TICK_NEVER)); /* too little to be woken for, but not left lying */
+    assert_int_equal(n, 10);
+    assert_err(io_read_bulk(pair[0], b, BULK, &n, after(20)), E_TIMEOUT);
+    assert_int_equal(low_water(pair[0]), 1); /* the flow paused */
+    free(b);
+    io_close(pair[0]);
+    io_close(pair[1]);
+}
+static void reads_in_bulk(void **state)
+{
+    (void)state;
+    in_loop(reads_in_bulk_body);
+}
+
+/* The last bytes of a message, and the end of the stream, come through after bulk. */
+static void bulk_ends_body(void *arg)
+{
+    (void)arg;
+    char b[100];
+    size_t n;
+    make_tcp_pair();
+    assert_err(io_read(pair[0], b, sizeof b, &n, after(1)), E_TIMEOUT); /* now the loop knows the descriptor */
+    for (int ending = 0; ending < 2; ending++) {
+        assert_ok(io_write(pair[1], pieces, sizeof b, after(5000)));
+        assert_ok(io_read_bulk(pair[0], b, sizeof b, &n, after(5000)));
+        assert_int_equal(low_water(pair[0]), sizeof b);
+        if (ending)
+            io_finish(pair[1]);
+        else
+            assert_ok(io_write(pair[1], pieces, 1, after(5000)));
+        assert_ok(io_read(pair[0], b, sizeof b, &n, TICK_NEVER));
+        assert_int_equal(n, !ending);
+    }
+    io_close(pair[0]);
+    io_close(pair[1]);
+}
+static void bulk_ends(void **state)
+{
+    (void)state;
+    in_loop(bulk_ends_body);
 }
 
 static struct parked lot;
@@ -266,6 +352,8 @@ int main(void)
         cmocka_unit_test(sleeps_in_order),
         cmocka_unit_test(close_cancels),
         cmocka_unit_test(reads_and_writes),
+        cmocka_unit_test(reads_in_bulk),
+        cmocka_unit_test(bulk_ends),
         cmocka_unit_test(parks),
         cmocka_unit_test(offloads),
         cmocka_unit_test(queue_is_fair),

@@ -97,7 +97,7 @@ struct run {
     int dump_fd;
 };
 
-enum { BODY_BUFFER = 64 << 10 }; /* what a read gives stays in the processor's cache until it is written */
+enum { BODY_BUFFER = 256 << 10 }; /* what a read gives stays in the processor's second cache until it is written */
 
 /* transfer.c */
 MUST err_t transfer_run(struct transfer *);     /* messages are printed by the caller */
