@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The plain SHA256_* calls are deprecated since OpenSSL 3.0 in favour of EVP, which allocates a context for every
-   digest; these work on a struct of the caller's. */
+/* For HMAC the plain SHA256_* calls, which are deprecated since OpenSSL 3.0 in favour of EVP: that allocates a context
+   for every digest, these work on a struct of the caller's. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "net/tls_digest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,40 +17,59 @@
 
 enum { BLOCK = 64, KEY_FILE_MAX = 64 * 1024 };
 
-_Static_assert(sizeof(SHA256_CTX) <= sizeof(struct digest), "struct digest is too small");
 _Static_assert(DIGEST_SIZE == SHA256_DIGEST_LENGTH, "SHA-256");
+_Static_assert(DIGEST_MAX == EVP_MAX_MD_SIZE, "the longest digest");
 
-struct digest_key {
-    SHA256_CTX inner, outer; /* after the first block: the key xored with the pad */
-};
+/* ---- Checksums ---- */
 
-static SHA256_CTX *context(struct digest *d)
+/* A struct digest is an EVP_MD_CTX by another name: nothing else is kept. */
+static EVP_MD_CTX *context(struct digest *d)
 {
-    return (SHA256_CTX *)(void *)d->state;
+    return (EVP_MD_CTX *)d;
 }
 
-void digest_start(struct digest *d)
+err_t digest_new(struct slice name, struct digest **out)
 {
-    CHECK(SHA256_Init(context(d)) == 1);
+    static const char *const known[] = {"sha256", "sha384", "sha512", "sha1", "md5"};
+    const EVP_MD *md = NULL;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (slice_eq_case(name, slice_z(known[i])))
+            md = EVP_get_digestbyname(known[i]);
+    if (!md)
+        return fault(E_USAGE, "checksum algorithm '%.*s' (sha256, sha384, sha512, sha1 and md5 are known)",
+                     SLICE_ARG(name));
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    if (!c || !EVP_DigestInit_ex(c, md, NULL)) {
+        EVP_MD_CTX_free(c);
+        return E_NO_MEMORY;
+    }
+    *out = (struct digest *)c;
+    return NULL;
 }
 
 void digest_add(struct digest *d, struct slice s)
 {
-    CHECK(SHA256_Update(context(d), s.n ? s.p : "", s.n) == 1);
+    CHECK(EVP_DigestUpdate(context(d), s.p, s.n));
 }
 
-void digest_end(struct digest *d, uint8_t out[DIGEST_SIZE])
+size_t digest_end(struct digest *d, uint8_t out[DIGEST_MAX])
 {
-    CHECK(SHA256_Final(out, context(d)) == 1);
+    unsigned n;
+    CHECK(EVP_DigestFinal_ex(context(d), out, &n));
+    return n;
 }
 
-void digest_sha256(struct slice s, uint8_t out[DIGEST_SIZE])
+void digest_free(struct digest *d)
 {
-    struct digest d;
-    digest_start(&d);
-    digest_add(&d, s);
-    digest_end(&d, out);
+    if (d) /* nothing is loaded to free nothing */
+        EVP_MD_CTX_free(context(d));
 }
+
+/* ---- HMAC-SHA-256 ---- */
+
+struct digest_key {
+    SHA256_CTX inner, outer; /* after the first block: the key xored with the pad */
+};
 
 static void pad_start(SHA256_CTX *c, const uint8_t key[BLOCK], uint8_t pad)
 {
@@ -67,7 +87,7 @@ err_t digest_key_new(struct slice secret, struct digest_key **out)
         return E_NO_MEMORY;
     uint8_t block[BLOCK] = {0};
     if (secret.n > BLOCK)
-        digest_sha256(secret, block); /* RFC 2104 section 2 */
+        SHA256((const uint8_t *)secret.p, secret.n, block); /* RFC 2104 section 2 */
     else if (secret.n)
         memcpy(block, secret.p, secret.n);
     pad_start(&k->inner, block, 0x36);
@@ -99,6 +119,8 @@ bool digest_hmac_is(const struct digest_key *k, struct slice s, const void *tag,
     digest_hmac(k, s, right);
     return CRYPTO_memcmp(right, tag, n) == 0;
 }
+
+/* ---- Key files ---- */
 
 static err_t add_key(struct digest_keys *keys, uint32_t id, struct slice secret, int line)
 {

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tls_digest.h -- SHA-256 and HMAC-SHA-256 (RFC 2104, RFC 6234) by OpenSSL, for packets and checksums.
+ * tls_digest.h -- digests by OpenSSL: checksums of what streams by, and HMAC-SHA-256 (RFC 2104, RFC 6234) of packets.
  *
- * Nothing here allocates but digest_key_new: a key holds both pads already hashed, so that checking a datagram costs
- * two compressions less, no malloc and no lock. Keys are immutable and may be used by all threads at once.
+ * A key holds both pads already hashed, so that checking a datagram costs two compressions less, no malloc and no lock.
+ * Keys are immutable and may be used by all threads at once.
  */
 #pragma once
 
 #include "base/err.h"
 
-enum { DIGEST_SIZE = 32 };
-
-struct digest {
-    _Alignas(16) unsigned char state[128]; /* OpenSSL's own, checked when compiled */
-};
-void digest_start(struct digest *);
+/* A checksum, by name: sha256, sha384, sha512, sha1 or md5. */
+enum { DIGEST_MAX = 64 };
+struct digest;
+MUST err_t digest_new(struct slice name, struct digest **); /* E_USAGE for a name that is not known, E_NO_MEMORY */
 void digest_add(struct digest *, struct slice);
-void digest_end(struct digest *, uint8_t out[DIGEST_SIZE]);
-void digest_sha256(struct slice, uint8_t out[DIGEST_SIZE]);
+size_t digest_end(struct digest *, uint8_t out[DIGEST_MAX]); /* the digest's length; nothing can be added any more */
+void digest_free(struct digest *);                           /* NULL is accepted */
 
+/* HMAC-SHA-256. */
+enum { DIGEST_SIZE = 32 };
 struct digest_key;
 MUST err_t digest_key_new(struct slice secret, struct digest_key **); /* E_NO_MEMORY */
 void digest_key_free(struct digest_key *);                            /* wipes it; NULL is accepted */

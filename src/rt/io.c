@@ -54,8 +54,8 @@ err_t io_wait_foreign(int fd, enum io_dir dir, tick until)
 
 /* ---- Reading ---- */
 
-/* What must be there before the kernel wakes us (SO_RCVLOWAT). A long body costs a quarter less CPU when it comes in few
-   large pieces: each wake-up, and each window update that follows, is work for both ends. */
+/* What must be there before the kernel wakes us (SO_RCVLOWAT). A long body costs a quarter less CPU when it comes in
+   few large pieces: each wake-up, and each window update that follows, is work for both ends. */
 static void wake_from(int fd, struct slot *s, size_t n)
 {
     int low = n < INT_MAX ? (int)n : INT_MAX;
@@ -92,7 +92,8 @@ err_t io_read(int fd, void *p, size_t cap, size_t *got, tick until)
 err_t io_read_bulk(int fd, void *p, size_t cap, size_t *got, tick until)
 {
     struct slot *s = slot_find(fd);
-    tick pause = s && s->bulk ? clock_now() + BULK_WAIT_MS * TICK_MS : until; /* now() may be old: much was read in this turn */
+    /* Not now(): this turn may have been a long one. */
+    tick pause = s && s->bulk ? clock_now() + BULK_WAIT_MS * TICK_MS : until;
     err_t e = read_from(fd, p, cap, got, pause < until ? pause : until);
     if (e == E_TIMEOUT && pause < until)
         return io_read(fd, p, cap, got, until);

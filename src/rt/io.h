@@ -24,7 +24,7 @@ MUST err_t io_wait(int fd, enum io_dir, tick until);
 MUST err_t io_wait_foreign(int fd, enum io_dir, tick until);
 
 MUST err_t io_read(int fd, void *, size_t cap, size_t *got, tick until); /* got 0 = end of stream */
-MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got);      /* never waits: E_TIMEOUT when nothing is there */
+MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got); /* never waits: E_TIMEOUT when nothing is there */
 /* For one of many reads of a long body whose next `cap` bytes are announced: `*got` may be less, as with io_read, but a
    flow that has filled `cap` before is left alone by the kernel until it can fill it again, or pauses. Only TCP. */
 MUST err_t io_read_bulk(int fd, void *, size_t cap, size_t *got, tick until);

@@ -11,19 +11,34 @@ static void assert_hex(const uint8_t *bytes, size_t n, const char *hex)
     assert_memory_equal(b.p, hex, b.n);
 }
 
-static void sha256_of_the_standard_examples(void **state)
+/* "abc" by each algorithm: RFC 6234 section 8.5, RFC 3174 section 7.3, RFC 1321 appendix A.5. */
+static void checksums_of_the_standard_example(void **state)
 {
     (void)state;
-    uint8_t out[DIGEST_SIZE];
-    digest_sha256(S("abc"), out);
-    assert_hex(out, sizeof out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    struct digest d;
-    digest_start(&d);
-    digest_add(&d, S("a"));
-    digest_add(&d, SLICE_NONE);
-    digest_add(&d, S("bc"));
-    digest_end(&d, out);
-    assert_hex(out, sizeof out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    static const struct {
+        const char *name, *hex;
+    } rows[] = {
+        {"sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"SHA384", "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
+                   "8086072ba1e7cc2358baeca134c825a7"},
+        {"sha512", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                   "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"},
+        {"sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"},
+        {"md5", "900150983cd24fb0d6963f7d28e17f72"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct digest *d;
+        uint8_t out[DIGEST_MAX];
+        assert_ok(digest_new(slice_z(rows[i].name), &d));
+        digest_add(d, S("a"));
+        digest_add(d, SLICE_NONE);
+        digest_add(d, S("bc"));
+        assert_hex(out, digest_end(d, out), rows[i].hex);
+        digest_free(d);
+    }
+    struct digest *none = NULL;
+    assert_err(digest_new(S("crc32"), &none), E_USAGE);
+    digest_free(none);
 }
 
 /* RFC 4231 sections 4.3 and 4.7. */
@@ -74,7 +89,7 @@ static void key_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256_of_the_standard_examples),
+        cmocka_unit_test(checksums_of_the_standard_example),
         cmocka_unit_test(hmac_of_rfc_4231),
         cmocka_unit_test(key_files),
     };

@@ -349,15 +349,9 @@ static void many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sleeps_in_order),
-        cmocka_unit_test(close_cancels),
-        cmocka_unit_test(reads_and_writes),
-        cmocka_unit_test(reads_in_bulk),
-        cmocka_unit_test(bulk_ends),
-        cmocka_unit_test(parks),
-        cmocka_unit_test(offloads),
-        cmocka_unit_test(queue_is_fair),
-        cmocka_unit_test(many),
+        cmocka_unit_test(sleeps_in_order), cmocka_unit_test(close_cancels), cmocka_unit_test(reads_and_writes),
+        cmocka_unit_test(reads_in_bulk),   cmocka_unit_test(bulk_ends),     cmocka_unit_test(parks),
+        cmocka_unit_test(offloads),        cmocka_unit_test(queue_is_fair), cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

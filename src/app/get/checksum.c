@@ -10,7 +10,7 @@
 
 enum { PIECE = 64 << 10 };
 
-static err_t add_file(struct hash *h, int fd, const char *path, uint64_t n)
+static err_t add_file(struct digest *d, int fd, const char *path, uint64_t n)
 {
     AUTO(buf_free) struct buf b = {0};
     char *at;
@@ -21,40 +21,40 @@ static err_t add_file(struct hash *h, int fd, const char *path, uint64_t n)
             continue;
         if (got <= 0)
             return fault(got ? err_errno(errno) : E_CHANGED, "%s", path);
-        hash_add(h, slice_of(at, (size_t)got));
+        digest_add(d, slice_of(at, (size_t)got));
         off += (uint64_t)got;
     }
     return NULL;
 }
 
-err_t hash_begin(struct transfer *t)
+err_t checksum_begin(struct transfer *t)
 {
     const char *spec = t->run->conf->checksum;
     if (!spec)
         return NULL;
     struct slice s = slice_z(spec), name;
-    hash_free(t->hash);
-    t->hash = NULL;
+    digest_free(t->digest);
+    t->digest = NULL;
     if (!slice_has(s, ':') || !slice_cut(&s, ':', &name))
         return fault(E_USAGE, "--checksum %s: ALGORITHM:HEX is wanted", spec);
-    TRY(hash_new(name, &t->hash));
-    return t->resuming ? add_file(t->hash, t->output.fd, t->output.part, t->start) : NULL;
+    TRY(digest_new(name, &t->digest));
+    return t->resuming ? add_file(t->digest, t->output.fd, t->output.part, t->start) : NULL;
 }
 
-err_t hash_file(struct transfer *t)
+err_t checksum_file(struct transfer *t)
 {
-    return t->hash ? add_file(t->hash, t->output.fd, t->output.part, t->output.at) : NULL;
+    return t->digest ? add_file(t->digest, t->output.fd, t->output.part, t->output.at) : NULL;
 }
 
-err_t hash_check(struct transfer *t)
+err_t checksum_check(struct transfer *t)
 {
-    if (!t->hash)
+    if (!t->digest)
         return NULL;
     AUTO(buf_free) struct buf got = {0};
-    uint8_t digest[HASH_MAX];
+    uint8_t digest[DIGEST_MAX];
     struct slice want = slice_z(t->run->conf->checksum);
     want = slice_from(want, slice_find(want, ':', 0) + 1);
-    TRY(text_hex_add(&got, slice_of(digest, hash_end(t->hash, digest))));
+    TRY(text_hex_add(&got, slice_of(digest, digest_end(t->digest, digest))));
     if (slice_eq_case(buf_slice(&got), want))
         return NULL;
     t->output.spoiled = true;

@@ -168,7 +168,7 @@ static void free_transfer(struct transfer *t)
 {
     output_free(&t->output);
     payload_free(&t->payload);
-    hash_free(t->hash);
+    digest_free(t->digest);
     arena_reset(&t->arena);
     free(t);
 }

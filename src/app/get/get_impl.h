@@ -15,7 +15,7 @@
 #include "http/client.h"
 #include "http/cookie.h"
 #include "http/encode.h"
-#include "net/tls_hash.h"
+#include "net/tls_digest.h"
 
 /* ---- One request and its response ---- */
 
@@ -61,8 +61,8 @@ struct transfer {
     struct slice method;
     struct payload payload;
     bool drop_body;
-    struct slice head; /* of the response that is being handled, as text */
-    struct hash *hash; /* --checksum */
+    struct slice head;     /* of the response that is being handled, as text */
+    struct digest *digest; /* --checksum */
     struct output output;
     struct call call;
     tick deadline;
@@ -132,9 +132,9 @@ MUST err_t hop_head(struct transfer *); /* also --verbose, --dump-header, and t-
 void hop_end(struct transfer *, err_t);
 
 /* checksum.c: --checksum ALGORITHM:HEX */
-MUST err_t hash_begin(struct transfer *); /* reads what is already in the file, when resuming */
-MUST err_t hash_file(struct transfer *);  /* instead of what was written, what is in the file */
-MUST err_t hash_check(struct transfer *);
+MUST err_t checksum_begin(struct transfer *); /* reads what is already in the file, when resuming */
+MUST err_t checksum_file(struct transfer *);  /* instead of what was written, what is in the file */
+MUST err_t checksum_check(struct transfer *);
 
 /* timing.c, har.c, write_out.c: after the transfer */
 MUST err_t timing_show(const struct transfer *);

@@ -328,8 +328,8 @@ err_t output_is_whole(struct transfer *t, const struct http_response *r)
     if (t->output.in_place)
         return NULL;
     TRY(open_fd(t));
-    TRY(hash_begin(t));
-    TRY(hash_check(t));
+    TRY(checksum_begin(t));
+    TRY(checksum_check(t));
     return output_commit(t, r);
 }
 

@@ -37,7 +37,7 @@ bool segments_wanted(const struct transfer *t)
     if (c->segments < 2 || c->include || c->textbook || c->rate || c->compressed || t->resuming || t->status != 200)
         return false;
     return slice_eq(t->method, S("GET")) && !t->output.is_stdout && t->call.length != CLIENT_UNKNOWN &&
-           t->call.length >= 2 * SEGMENT_MIN && t->output.validator.n > 0 && !(t->hash && t->output.in_place) &&
+           t->call.length >= 2 * SEGMENT_MIN && t->output.validator.n > 0 && !(t->digest && t->output.in_place) &&
            !fields_has(f, F_CONTENT_ENCODING) && fields_has_token(f, F_ACCEPT_RANGES, S("bytes"));
 }
 

@@ -53,8 +53,8 @@ static err_t sink(void *arg, struct slice s)
     t->body_bytes += s.n;
     if (max && t->body_bytes > max)
         return fault(E_TOO_LARGE, "the body is larger than --max-filesize (%llu bytes)", (unsigned long long)max);
-    if (t->hash)
-        hash_add(t->hash, s);
+    if (t->digest)
+        digest_add(t->digest, s);
     return output_write(&t->output, s);
 }
 
@@ -129,16 +129,16 @@ static err_t deliver(struct transfer *t)
         return refused(t);
     TRY(check_size(t));
     TRY(output_open(t, &t->call));
-    TRY(hash_begin(t));
+    TRY(checksum_begin(t));
     t->run->bytes_expected += t->call.length == CLIENT_UNKNOWN ? 0 : t->call.length;
     TRY(show_head(t));
     if (segments_wanted(t)) {
         TRY(segments_fetch(t));
-        TRY(hash_file(t));
+        TRY(checksum_file(t));
     } else {
         TRY(body(t));
     }
-    TRY(hash_check(t));
+    TRY(checksum_check(t));
     TRY(output_commit(t, r));
     return bad && c->fail_with_body ? refused(t) : NULL;
 }
