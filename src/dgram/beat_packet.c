@@ -127,7 +127,8 @@ err_t beat_parse(struct slice s, struct beat *out)
     b.sent_ns = (int64_t)cursor_get_u64(&c);
     b.interval_ns = (int64_t)cursor_get_u64(&c);
     b.id = cursor_get_bytes(&c, id);
-    if (c.bad || cursor_left(&c) || !beat_id_valid(b.id) || b.interval_ns < 0 || b.sent_ns < 0 || !b.sequence)
+    bool interval = b.interval_ns >= 0 && b.interval_ns <= BEAT_INTERVAL_MAX;
+    if (c.bad || cursor_left(&c) || !beat_id_valid(b.id) || !interval || b.sent_ns < 0 || !b.sequence)
         return E_DATA;
     *out = b;
     return NULL;

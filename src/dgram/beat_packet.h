@@ -23,6 +23,8 @@ enum {
     BEAT_DATAGRAM = 1232, /* what a question is padded to: passes every IPv6 path unfragmented */
 };
 
+#define BEAT_INTERVAL_MAX (INT64_C(30) * 86400 * 1000000000) /* ns: a thousand of them are still a tick */
+
 enum beat_kind {
     BEAT_NONE, /* none of ours */
     BEAT_BEAT = 1,
@@ -45,7 +47,7 @@ struct beat {
     uint64_t incarnation; /* grows with every start of the sender; 0 in text beats */
     uint64_t sequence;    /* from 1; text beats may begin anywhere */
     int64_t sent_ns;      /* the sender's wall clock */
-    int64_t interval_ns;  /* 0: not stated */
+    int64_t interval_ns;  /* up to BEAT_INTERVAL_MAX; 0: not stated */
     bool goodbye, text;
     struct beat_seal seal;
 };

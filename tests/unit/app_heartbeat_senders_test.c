@@ -271,6 +271,44 @@ static void text_senders_by_address(void **state)
     senders_close(&t);
 }
 
+/* The sender's clock was set back, and then it began anew: numbers and times both go back. */
+static void a_dead_text_sender_with_another_clock(void **state)
+{
+    (void)state;
+    start(10 * TICK_S, 0, NULL, origin);
+    struct beat b = {.text = true, .sequence = 50, .sent_ns = 9000 * TICK_S};
+    assert_int_equal(senders_beat(&t, &b, &peer, origin, origin), SENDERS_FRESH);
+    struct beat again = {.text = true, .sequence = 1, .sent_ns = 5400 * TICK_S};
+    assert_int_not_equal(senders_beat(&t, &again, &peer, origin, origin), SENDERS_FRESH); /* it may be an old one */
+    turn(origin + 11 * TICK_S);
+    assert_int_equal(row_of("192.0.2.1:4000", origin).state, BEAT_DOWN);
+    b.sequence = 49, b.sent_ns -= TICK_S; /* late, but no sign of life */
+    assert_int_not_equal(senders_beat(&t, &b, &peer, origin, origin), SENDERS_FRESH);
+    again.sequence++;
+    assert_int_equal(senders_beat(&t, &again, &peer, origin, origin + 12 * TICK_S), SENDERS_FRESH);
+    assert_int_equal(row_of("192.0.2.1:4000", origin).state, BEAT_UP);
+    senders_close(&t);
+}
+
+/* What a hostile sender may say about its times is carried through without overflow. */
+static void times_at_the_ends_of_their_range(void **state)
+{
+    (void)state;
+    start(10 * TICK_S, 1 / 3600e9, NULL, origin);
+    for (uint64_t i = 1; i <= 40; i++) {
+        struct beat b = {.id = S("x"),
+                         .incarnation = 1,
+                         .sequence = i,
+                         .sent_ns = i % 2 ? INT64_MAX : 0,
+                         .interval_ns = i < 20 ? BEAT_INTERVAL_MAX : 1};
+        assert_int_equal(senders_beat(&t, &b, &peer, origin + (tick)i, origin + (tick)i), SENDERS_FRESH);
+        turn(origin + (tick)i);
+        struct beat_row r = row_of("x", origin + (tick)i);
+        assert_true(i >= 20 || (r.state == BEAT_UP && r.left_ms > 0));
+    }
+    senders_close(&t);
+}
+
 static void many_come_and_are_forgotten(void **state)
 {
     (void)state;
@@ -381,6 +419,8 @@ int main(void)
         cmocka_unit_test(flapping_is_muted_and_told_in_the_end),
         cmocka_unit_test(replays_and_strangers_change_nothing),
         cmocka_unit_test(text_senders_by_address),
+        cmocka_unit_test(a_dead_text_sender_with_another_clock),
+        cmocka_unit_test(times_at_the_ends_of_their_range),
         cmocka_unit_test(many_come_and_are_forgotten),
         cmocka_unit_test(a_limit_on_senders),
         cmocka_unit_test(the_state_file_survives),

@@ -62,8 +62,8 @@ static void what_no_beat_may_be(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 'X'},   {4, 2},     {5, 9},     {6, 0x80},  {7, 0},    {7, 65},
-               {24, 0xff}, {32, 0x80}, {40, '\n'}, {40, 0xff}, {40, 0x7f}};
+    } bad[] = {{0, 'X'},   {4, 2},     {5, 9},     {6, 0x80},  {7, 0},     {7, 65},
+               {24, 0xff}, {32, 0x80}, {32, 0x01}, {40, '\n'}, {40, 0xff}, {40, 0x7f}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t copy[BEAT_MAX];
         memcpy(copy, out, n);

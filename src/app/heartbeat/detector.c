@@ -20,15 +20,21 @@ enum {
 #define PRIOR_TAIL   0.25
 #define PRIOR_HITS   0.5 /* the weight of a prior hazard: as if half a survivor had been seen, at least one try */
 /* What the model does not know -- loss and delay are not quite independent, and where the rate lies between "two
-   missing" and "three missing" no deadline has it -- experience corrects: every false alarm takes LEAN_STEP off the
-   logarithm of the rate that the model is asked for, and every mean time between alarms that passes adds it again.
-   So in the long run the measured rate is the stated one whatever the path is like, if need be by taking turns
-   between two deadlines. (Gibbs and Candes, Adaptive Conformal Inference Under Distribution Shift, 2021.) */
-#define LEAN_STEP         0.25
-#define LEAN_FIRST        1.0 /* on top of it at first, less and less as alarms are expected; half of it for an alarm */
-#define LEAN_LEAST        (-4.0)
-#define LEAN_MOST         7.0
-#define LEAN_SOLVE        0.1   /* the deadline follows in steps of this size */
+   missing" and "three missing" no deadline has it -- experience corrects. The truth is taken to be the model's rate
+   times a factor with a gamma prior of weight LEAN_PRIOR around 1: after as many alarms as the model foresaw it is
+   still 1, and it is learned as fast as alarms, or their absence, tell. The model is asked for the stated rate divided
+   by it, so in the long run the measured rate is the stated one whatever the path is like. */
+#define LEAN_PRIOR  1.0
+#define LEAN_MEMORY 32.0 /* mean times between alarms after which experience fades */
+#define LEAN_LEAST  (-4.0)
+#define LEAN_MOST   7.0
+#define SOLVE_TIMES 0.4 /* mean times between alarms after which the deadline is worked out again, at the latest */
+/* Where the rate falls by steps of one missing beat, a small error of the model would move the deadline by a whole
+   interval to and fro, which costs more time than it saves alarms. A step whose rate is a little above the one asked
+   for is taken, and one a little below is believed to be what it says, instead of leaning on it until the deadline
+   moves. */
+#define STEP_ABOVE        1.4
+#define STEP_BELOW        1.3
 #define RUN_LEAST         1e-12 /* rarer runs are left out */
 #define TAIL_HAZARD_LEAST 0.02  /* no extrapolation steeper than this an octave: nature is not that kind */
 #define TAIL_HAZARD_MOST  0.5
@@ -188,12 +194,12 @@ static double period_guess(const struct detector *d, uint64_t jump, tick arrival
     return (double)(arrival - d->base) / (double)jump;
 }
 
-static void learn_rate(struct detector *d, uint64_t jump, double expected, bool alarmed)
+/* `expected`: alarms, at the stated rate, in the time that this beat took. */
+static void learn_rate(struct detector *d, double expected, bool alarmed)
 {
-    double seen = expected / (double)jump * d->beats;
-    double step = LEAN_STEP + (alarmed ? LEAN_FIRST / 2 : LEAN_FIRST) / (1 + seen);
-    double lean = (double)d->lean + step * (expected - alarmed);
-    d->lean = (float)fmax(LEAN_LEAST, fmin(LEAN_MOST, lean));
+    double keep = 1 - fmin(expected / LEAN_MEMORY, 1);
+    d->foreseen = (float)(((double)d->foreseen + expected * (double)d->claim) * keep);
+    d->alarms = (float)(((double)d->alarms + alarmed) * keep);
 }
 
 void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed, double rate)
@@ -220,7 +226,7 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
         forget_half(d, arrival);
     if (rate <= 0)
         return;
-    learn_rate(d, jump, rate * d->period * (double)jump, alarmed);
+    learn_rate(d, rate * d->period * (double)jump, alarmed);
     if (alarmed || --d->solve_in == 0)
         detector_solve(d, rate);
 }
@@ -355,16 +361,26 @@ static double solve_for(const struct detector *d, const struct survival *s, doub
     return high;
 }
 
+/* ln of what the model is asked for, against what is stated. */
+static double lean(const struct detector *d)
+{
+    double ln = log(((double)d->foreseen + LEAN_PRIOR) / ((double)d->alarms + LEAN_PRIOR));
+    return fmax(LEAN_LEAST, fmin(LEAN_MOST, ln));
+}
+
 void detector_solve(struct detector *d, double rate)
 {
     d->solve_in = 4;
     if (d->period <= 0)
         return;
-    double wait = fmin((double)d->beats / 8 + 4, LEAN_SOLVE / (LEAN_STEP * rate * d->period) + 1);
+    double wait = fmin((double)d->beats / 8 + 4, SOLVE_TIMES / (rate * d->period) + 1), ask = rate * exp(lean(d));
     d->solve_in = (uint16_t)fmin(wait, 1024);
     struct survival s;
     survive(d, &s);
-    d->allow = (float)solve_for(d, &s, rate * exp((double)d->lean));
+    double allow = solve_for(d, &s, ask), step = solve_for(d, &s, ask * STEP_ABOVE);
+    allow = step < allow - d->period / 2 ? step : allow;
+    d->allow = (float)allow;
+    d->claim = (float)(fmax(mistakes(&s, d->period, allow), ask / STEP_BELOW) / rate);
 }
 
 tick detector_deadline(const struct detector *d)

@@ -15,8 +15,9 @@
  * stand for what has not been seen yet, so a young sender gets a patient deadline.
  *
  * A model is never quite right, and where runs of lost beats make the rate jump there is no deadline that has the one
- * asked for. So the detector also learns from its own mistakes (`lean`): each makes it ask the model for less, each
- * mean time without one for more. That holds the stated rate in the long run, whatever the path is like.
+ * asked for. So the detector also learns from its own mistakes: it counts the alarms that the model foresaw and those
+ * that were false, and asks the model for as much more or less. That holds the stated rate in the long run, whatever
+ * the path is like.
  *
  * Pure: arrival times are arguments (ticks of the monotonic clock).
  */
@@ -33,15 +34,17 @@ enum {
 };
 
 struct detector {
-    tick base;         /* when the newest beat would have come with the usual delay */
-    double period;     /* ns from beat to beat, as they come; 0 while unknown */
-    float jitter;      /* mean deviation from the foretold time, ns */
-    float allow;       /* from base to the deadline, ns */
-    float lean;        /* ln of how much more the model is asked for than is stated: learned from false alarms */
-    uint32_t beats;    /* fresh beats learned from */
-    uint16_t solve_in; /* fresh beats until the deadline is worked out again */
-    int8_t unit;       /* log2 of the unit of `late`, ns; 0 while it is unknown */
-    uint8_t young;     /* fresh beats since the beginning or the last re-basing, up to 255 */
+    tick base;                    /* when the newest beat would have come with the usual delay */
+    double period;                /* ns from beat to beat, as they come; 0 while unknown */
+    float jitter;                 /* mean deviation from the foretold time, ns */
+    float allow;                  /* from base to the deadline, ns */
+    float claim;                  /* what the model says of that deadline: its rate in units of the stated one */
+    float foreseen;               /* alarms that should have come if the model were right, slowly forgotten */
+    float alarms;                 /* and those that came */
+    uint32_t beats;               /* fresh beats learned from */
+    uint16_t solve_in;            /* fresh beats until the deadline is worked out again */
+    int8_t unit;                  /* log2 of the unit of `late`, ns; 0 while it is unknown */
+    uint8_t young;                /* fresh beats since the beginning or the last re-basing, up to 255 */
     uint16_t late[DETECTOR_LATE]; /* floating counters, see detector.c */
     uint16_t runs[DETECTOR_RUNS];
 };

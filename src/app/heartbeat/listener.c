@@ -88,11 +88,14 @@ static void take(struct port *p, const struct datagram *d, tick at)
 
 /* ---- Receiving ---- */
 
-/* The kernel stamps with the wall clock, which may step between stamp and reading: then the stamp is only good
-   for saying that the datagram came after the socket was last empty and before now. */
+/* The kernel stamps with the wall clock. A time that does not lie between when the socket was last empty and now shows
+   that the clock was set in between: then the stamp is taken by the clock as it was before. If that does not fit
+   either, the stamp is only good for saying that the datagram came after the one time and before the other. */
 static tick arrival(const struct port *p, int64_t stamp, tick mono, int64_t wall)
 {
-    tick least = atomic_load_explicit(&p->drained, memory_order_relaxed), at = mono - (wall - stamp);
+    tick least = atomic_load_explicit(&p->drained, memory_order_relaxed), at = stamp - (wall - mono);
+    if (at < least || at > mono)
+        at = stamp - p->ahead;
     return !stamp || at > mono ? mono : at < least ? least : at;
 }
 
@@ -112,6 +115,7 @@ static void take_batch(struct port *p, struct datagram *d, unsigned n)
     if (!full) {
         p->per_ms += ((double)n / (ms > 0.01 ? ms : 0.01) - p->per_ms) * 0.1;
         atomic_store_explicit(&p->drained, mono, memory_order_relaxed);
+        p->ahead = wall - mono;
     }
     atomic_store_explicit(&p->known, full ? last : mono, memory_order_release);
 }
@@ -261,7 +265,7 @@ static err_t open_port(struct listener *l, struct port *p, int fd, struct scope 
     enum udp_flags granted;
     int size = SOCKET_BUFFER;
     tick t = clock_now();
-    *p = (struct port){.l = l, .fd = fd, .known = t, .drained = t, .scope = scope};
+    *p = (struct port){.l = l, .fd = fd, .known = t, .drained = t, .ahead = clock_wall() - t, .scope = scope};
     /* As much as the kernel lets us have, with and without privileges; less is no error. */
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);

@@ -16,6 +16,7 @@ struct port {
     int fd;
     _Atomic tick known;   /* everything that came before this has been handled; TICK_NEVER: nothing waits */
     _Atomic tick drained; /* when the socket was last seen empty */
+    int64_t ahead;        /* by how much the wall clock was then ahead of the monotonic one */
     struct udp_batch *in, *out;
     struct rate rate;
     double per_ms; /* datagrams, smoothed */

@@ -89,8 +89,8 @@ err_t sender_run(const struct sender_options *o, const struct addr *to, struct s
     struct sending s = {.o = o, .totals = totals, .fd = -1};
     if (!o->text && !beat_id_valid(slice_z(o->id)))
         return fault(E_USAGE, "--id: 1 to %d bytes of UTF-8 without control characters", BEAT_ID_MAX);
-    if (o->interval < TICK_MS)
-        return fault(E_USAGE, "--interval: at least 1ms");
+    if (o->interval < TICK_MS || o->interval > BEAT_INTERVAL_MAX)
+        return fault(E_USAGE, "--interval: 1ms to 30d");
     if (o->key_file)
         TRY(digest_keys_read(o->key_file, &s.keys));
     err_t e = udp_dial(to, &s.fd);

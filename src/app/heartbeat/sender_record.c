@@ -7,6 +7,7 @@
 #include "base/check.h"
 
 enum { WINDOW = 128, SPAN_MAX = 255 };
+#define CLOCK_SET (60 * TICK_S) /* no datagram is under way for so long */
 /* A down costs one point of penalty, halved every half-life: at FLAP_MUTE a sender is muted, at FLAP_CALM heard again.
  */
 #define FLAP_MUTE 5.5
@@ -137,11 +138,18 @@ uint64_t sender_lost(const struct sender *r)
 
 /* ---- Beats ---- */
 
-/* Text beats have no incarnation: a number that goes back although the beat was sent later is a restart. */
+static bool dead(const struct sender *r)
+{
+    return r->state == BEAT_DOWN || r->state == BEAT_STOPPED;
+}
+
+/* Text beats have no incarnation: a number that goes back although the beat was sent later is a restart, and so is one
+   that comes from the dead and by its time should have come long ago: the sender's clock was set back. */
 static enum sender_place place_back(const struct sender *r, const struct beat *b)
 {
     uint64_t back = r->newest - b->sequence;
-    if (b->text && b->sent_ns > (int64_t)r->incarnation)
+    int64_t later = b->text ? b->sent_ns - (int64_t)r->incarnation : 0;
+    if (later > 0 || (later < -CLOCK_SET && dead(r)))
         return SENDER_RESTARTED;
     if (back >= WINDOW)
         return SENDER_OLD;
@@ -152,10 +160,9 @@ enum sender_place sender_place(const struct sender *r, const struct beat *b)
 {
     if (!b->text && b->incarnation != r->incarnation) {
         bool later = b->incarnation > r->incarnation;
-        bool dead = r->state == BEAT_DOWN || r->state == BEAT_STOPPED;
         /* Without signatures nobody can be kept from replaying anyway; then a clock that was set back must not
            lock a sender out for ever. */
-        return later || (dead && !b->seal.sealed && !r->sealed) ? SENDER_RESTARTED : SENDER_OLD;
+        return later || (dead(r) && !b->seal.sealed && !r->sealed) ? SENDER_RESTARTED : SENDER_OLD;
     }
     return b->sequence > r->newest ? SENDER_AHEAD : place_back(r, b);
 }
@@ -228,9 +235,9 @@ void sender_fill(struct sender *r, const struct beat *b)
 
 void sender_came(struct sender *r, const struct beat *b, const struct addr *peer, int64_t wall)
 {
-    int64_t delay = wall - b->sent_ns, off = delay - r->delay;
-    bool first = r->received == 1;
-    r->delay = first || llabs(off) > TICK_S ? delay : r->delay + off / 16;
+    int64_t delay = wall - b->sent_ns; /* of a hostile sender, anything: the halves cannot overflow */
+    bool other = r->received == 1 || llabs(delay / 2 - r->delay / 2) > TICK_S / 2;
+    r->delay = other ? delay : r->delay + (delay - r->delay) / 16;
     r->sealed = b->seal.sealed;
     r->port = addr_port(peer);
     host_bytes(peer, r->host);
@@ -276,12 +283,20 @@ bool sender_calmed(const struct sender *r, int64_t half_life, tick now)
 
 /* ---- After a restart of the listener ---- */
 
+/* Of times (ns) and counts: in range and no NaN. */
+static bool sane(double x)
+{
+    return x >= 0 && x < 6e18;
+}
+
 bool sender_sound(const struct sender *r)
 {
-    return r->state < BEAT_STATES && r->announced < BEAT_STATES && r->id_size <= BEAT_ID_MAX &&
-           (r->text || beat_id_valid(slice_of(r->id, r->id_size))) && isfinite(r->d.period) && isfinite(r->d.allow) &&
-           isfinite(r->d.jitter) && isfinite(r->d.lean) && isfinite(r->interval) && isfinite(r->penalty) &&
-           r->d.period >= 0 && r->d.period < 1e17 && r->d.unit >= 0 && r->d.unit <= 40;
+    const struct detector *d = &r->d;
+    bool name = r->id_size <= BEAT_ID_MAX && (r->text || beat_id_valid(slice_of(r->id, r->id_size)));
+    bool timing = sane(d->period) && sane((double)d->jitter) && sane((double)d->allow) && d->unit >= 0 && d->unit <= 40;
+    bool lean = sane((double)d->claim) && sane((double)d->foreseen) && sane((double)d->alarms);
+    return r->state < BEAT_STATES && r->announced < BEAT_STATES && name && timing && lean &&
+           sane((double)r->interval) && sane((double)r->penalty);
 }
 
 void sender_resume(struct sender *r, const struct store *store, tick now)

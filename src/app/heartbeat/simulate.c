@@ -150,7 +150,7 @@ err_t simulation_line(struct simulation *s, struct slice line)
                       .incarnation = number[2],
                       .sequence = number[3],
                       .interval = (int64_t)number[5]};
-    if (rest.n || !h.id.n || h.id.n > 4 * BEAT_ID_MAX || h.at < 0 || h.interval < 0)
+    if (rest.n || !h.id.n || h.id.n > 4 * BEAT_ID_MAX || h.at < 0 || h.interval < 0 || h.interval > BEAT_INTERVAL_MAX)
         return E_DATA;
     bool fresh = false;
     struct known *k = find(s, &h, &fresh);
