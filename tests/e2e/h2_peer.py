@@ -87,8 +87,10 @@ class Client:
 
 
 class H2Peer:
-    def __init__(self, test, script, settings=()):
-        self.script, self.settings = script, settings
+    def __init__(self, test, script, settings=(), tls=None):
+        self.script, self.settings, self.tls = script, settings, tls
+        if tls:
+            tls.set_alpn_protocols(['h2'])
         self.errors, self.connections = [], 0
         self.socket = socket.create_server(('127.0.0.1', 0))
         self.threads = []
@@ -96,7 +98,7 @@ class H2Peer:
         test.addCleanup(self.socket.close)
 
     def url(self, target='/'):
-        return f'http://127.0.0.1:{self.socket.getsockname()[1]}{target}'
+        return f'{"https" if self.tls else "http"}://127.0.0.1:{self.socket.getsockname()[1]}{target}'
 
     def _accept(self):
         while True:
@@ -112,6 +114,7 @@ class H2Peer:
         sock.settimeout(20)
         with sock:
             try:
+                sock = self.tls.wrap_socket(sock, server_side=True) if self.tls else sock
                 self.script(Client(sock, self.settings))
             except (EOFError, OSError):
                 pass

@@ -205,13 +205,18 @@ static err_t open_call(struct fetch *t, struct client *client)
     return e;
 }
 
+/* No connection came about: nothing of the request has left, whatever its method. */
+static bool unsent(const struct call *c, bool secure)
+{
+    return !c->reused && !(secure ? c->times.secured : c->times.connected);
+}
+
 /* Reverse mode: the next origin is tried only when the first has seen nothing of the request that matters. */
 static bool worth_another(const struct fetch *t, err_t e)
 {
-    if (e == E_CANCELED || e == t->call.upload_error || (t->job->ex && t->job->ex->received))
+    if (e == E_CANCELED || e->kind == ERR_LOCAL || e == t->call.upload_error || (t->job->ex && t->job->ex->received))
         return false;
-    return e == E_REFUSED || e == E_UNREACHABLE || e == E_NO_HOST || e == E_RESOLVE ||
-           (fresh_method_safe(t->job->in->method) && e->kind != ERR_LOCAL);
+    return unsent(&t->call, t->request.secure) || fresh_method_safe(t->job->in->method);
 }
 
 static err_t ask_origins(struct fetch *t)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * origin.c -- the origins of reverse mode. Requests go round robin over those that are well. One that fails is left
- * alone for a while that doubles up to a minute; with --health PATH each worker 0 asks it every interval, and only
- * two good answers in a row bring it back before its time is over.
+ * alone for a while that doubles up to a minute. With --health PATH worker 0 asks each every interval: a bad answer
+ * (none within the interval, or other than 2xx and 3xx) takes it out, two good ones in a row bring it back.
  */
 #include "app/proxy/internal.h"
 
@@ -13,18 +13,21 @@
 
 static const tick REST_FIRST = TICK_S, REST_MAX = 60 * TICK_S;
 
+enum { GOOD_CHECKS = 2 };
+
 struct origin {
+    struct proxy *proxy;
     struct uri uri;
     bool secure;
     _Atomic int64_t rests_until; /* tick */
-    _Atomic int64_t rest;        /* how long the next rest will be */
-    atomic_int good;             /* health checks in a row */
+    _Atomic int64_t rest;        /* how long the last rest was */
+    atomic_bool sick;            /* said the health check */
+    int good;                    /* health checks in a row; their fiber's alone */
 };
 struct origins {
     struct origin *v;
     int n;
     atomic_uint turn;
-    struct proxy *proxy;
 };
 
 err_t origins_new(struct proxy *p, struct origins **out)
@@ -32,11 +35,11 @@ err_t origins_new(struct proxy *p, struct origins **out)
     struct origins *o = calloc(1, sizeof *o);
     if (!o)
         return E_NO_MEMORY;
-    o->proxy = p;
     o->v = calloc(p->o.origin_count, sizeof *o->v);
     err_t e = o->v ? NULL : E_NO_MEMORY;
     for (; !e && o->n < (int)p->o.origin_count; o->n++) {
         struct origin *one = &o->v[o->n];
+        one->proxy = p;
         e = uri_parse(slice_z(p->o.origins[o->n]), &one->uri);
         one->secure = slice_eq_case(one->uri.scheme, S("https"));
         if (!e && (!one->uri.host.n || (!one->secure && !slice_eq_case(one->uri.scheme, S("http")))))
@@ -79,13 +82,13 @@ bool origin_secure(const struct origin *o)
     return o->secure;
 }
 
-/* The next one that does not rest; when all do, the next one all the same. */
+/* The next one that is well and does not rest; when there is none, the next one all the same. */
 struct origin *origin_pick(struct origins *o, unsigned attempt)
 {
     unsigned first = attempt ? atomic_load(&o->turn) + attempt - 1 : atomic_fetch_add(&o->turn, 1);
     for (int i = 0; i < o->n; i++) {
         struct origin *one = &o->v[(first + (unsigned)i) % (unsigned)o->n];
-        if (atomic_load(&one->rests_until) <= now())
+        if (!atomic_load(&one->sick) && atomic_load(&one->rests_until) <= now())
             return one;
     }
     return &o->v[first % (unsigned)o->n];
@@ -96,9 +99,8 @@ void origin_failed(struct origin *o)
     int64_t rest = atomic_load(&o->rest);
     rest = !rest ? REST_FIRST : rest * 2 > REST_MAX ? REST_MAX : rest * 2;
     atomic_store(&o->rest, rest);
-    atomic_store(&o->good, 0);
     if (atomic_exchange(&o->rests_until, now() + rest) <= now())
-        log_line(LOG_WARN, "l7 proxy: origin %.*s failed", SLICE_ARG(o->uri.host));
+        log_line(LOG_WARN, "l7 proxy: origin %.*s:%u failed", SLICE_ARG(o->uri.host), uri_port(&o->uri));
 }
 
 void origin_well(struct origin *o)
@@ -110,9 +112,10 @@ void origin_well(struct origin *o)
 
 /* ---- Health checks ---- */
 
-static bool check_one(struct origins *all, struct origin *o)
+static bool check_once(const struct origin *o)
 {
-    struct proxy *p = all->proxy;
+    struct proxy *p = o->proxy;
+    tick by = now() + (p->o.health_interval < p->o.origin_timeout ? p->o.health_interval : p->o.origin_timeout);
     struct call c = {0};
     struct client_request r = {.method = S("GET"),
                                .secure = o->secure,
@@ -120,29 +123,40 @@ static bool check_one(struct origins *all, struct origin *o)
                                .port = uri_port(&o->uri),
                                .target = slice_z(p->o.health_path)};
     char sink[512];
-    err_t e = client_open(&p->loops[0].direct, &r, &c, after(p->o.origin_timeout / TICK_MS));
+    err_t e = client_open(&p->loops[0].direct, &r, &c, by);
     for (size_t got = 1; !e && got;)
-        e = call_read(&c, sink, sizeof sink, &got, after(p->o.origin_timeout / TICK_MS));
+        e = call_read(&c, sink, sizeof sink, &got, by);
     bool ok = !e && c.response.status >= 200 && c.response.status < 400;
     call_close(&c);
     fault_clear();
     return ok;
 }
 
+static void checked(struct origin *o, bool good)
+{
+    bool was = atomic_load(&o->sick);
+    o->good = good ? o->good + 1 : 0;
+    if (good && o->good < GOOD_CHECKS)
+        return;
+    atomic_store(&o->sick, !good);
+    if (good)
+        origin_well(o);
+    if (was == good)
+        log_line(good ? LOG_INFO : LOG_WARN, "l7 proxy: origin %.*s:%u %s", SLICE_ARG(o->uri.host), uri_port(&o->uri),
+                 good ? "is well again" : "does not pass its health check");
+}
+
 static void check_run(void *arg)
 {
-    struct origins *all = arg;
-    while (!fiber_sleep(now() + all->proxy->o.health_interval)) {
-        loop_enter(&all->proxy->loops[0]);
-        for (int i = 0; i < all->n; i++) {
-            struct origin *o = &all->v[i];
-            if (!check_one(all, o))
-                origin_failed(o);
-            else if (atomic_fetch_add(&o->good, 1) >= 1)
-                origin_well(o);
-        }
-        loop_leave(&all->proxy->loops[0]);
-    }
+    struct origin *o = arg;
+    struct proxy_loop *l = &o->proxy->loops[0];
+    do {
+        loop_enter(l);
+        bool good = check_once(o);
+        if (!fiber_canceled())
+            checked(o, good);
+        loop_leave(l);
+    } while (!fiber_sleep(now() + o->proxy->o.health_interval));
     fault_clear();
 }
 
@@ -150,5 +164,7 @@ err_t origins_start(struct proxy *p, int index)
 {
     if (index != 0 || !p->o.health_path)
         return NULL;
-    return scope_spawn(&p->loops[0].service, "health", check_run, p->origins);
+    for (int i = 0; i < p->origins->n; i++)
+        TRY(scope_spawn(&p->loops[0].service, "health", check_run, &p->origins->v[i]));
+    return NULL;
 }

@@ -155,6 +155,11 @@ void loop_leave(struct proxy_loop *l)
         loop_done(l);
 }
 
+static void leave_run(void *arg)
+{
+    loop_leave(arg);
+}
+
 void proxy_drain(struct proxy *p, int index)
 {
     struct proxy_loop *l = &p->loops[index];
@@ -163,7 +168,11 @@ void proxy_drain(struct proxy *p, int index)
     l->draining = true;
     scope_cancel(&l->service);
     loop_enter(l);
-    loop_leave(l);
+    /* On a fiber: HTTP/2 sessions have readers, whose end is waited for. */
+    if (scope_spawn(loop_scope(loop_self()), "proxy end", leave_run, l)) {
+        l->active--; /* what is idle ends with the process */
+        fault_clear();
+    }
 }
 
 /* ---- What cannot be done ---- */
