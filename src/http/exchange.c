@@ -56,6 +56,16 @@ err_t reply_file(struct exchange *x, int file, uint64_t off, uint64_t len, tick 
     return NULL;
 }
 
+err_t reply_pages(struct exchange *x, struct slice s, tick until)
+{
+    CHECK(x->status && !x->ended);
+    if (s.n == 0 || bodiless(x))
+        return NULL;
+    TRY(x->ops->pages(x, s, until));
+    x->sent += s.n;
+    return NULL;
+}
+
 err_t reply_end_trailers(struct exchange *x, const struct http_fields *trailers, tick until)
 {
     CHECK(x->status && !x->ended);

@@ -3,7 +3,7 @@
  * exchange.h -- one request being answered, whatever the version of HTTP beneath.
  *
  * h1_server and h2_server fill in `ops`; handlers (serve, proxy, lab, metrics) see only this. A handler reads
- * the body if it wants it, calls reply_head once, then reply_body or reply_file until the length is reached, then
+ * the body if it wants it, calls reply_head once, then reply_body, _file or _pages until the length is reached, then
  * reply_end. What it leaves undone, exchange_conclude settles in one place: a handler that failed before
  * reply_head gets an error page from err->http; after it the exchange is broken off (close, or RST_STREAM).
  *
@@ -29,6 +29,7 @@ struct exchange_ops {
     err_t (*head)(struct exchange *, const struct http_response *, tick until);
     err_t (*body)(struct exchange *, struct slice, tick until);
     err_t (*file)(struct exchange *, int file, uint64_t off, uint64_t len, tick until);
+    err_t (*pages)(struct exchange *, struct slice, tick until);
     err_t (*end)(struct exchange *, const struct http_fields *trailers, tick until);
     /* Send what is held back of the head and the body so far (before a long pause); NULL: nothing is ever held back. */
     err_t (*flush)(struct exchange *, tick until);
@@ -70,6 +71,8 @@ MUST err_t reply_interim(struct exchange *, const struct http_response *, tick u
 MUST err_t reply_head(struct exchange *, const struct http_response *, tick until);
 MUST err_t reply_body(struct exchange *, struct slice, tick until);
 MUST err_t reply_file(struct exchange *, int file, uint64_t off, uint64_t len, tick until);
+/* As reply_body, of memory as base/pages.h makes it: large pieces then leave without a copy. */
+MUST err_t reply_pages(struct exchange *, struct slice, tick until);
 MUST err_t reply_end(struct exchange *, tick until);
 MUST err_t reply_end_trailers(struct exchange *, const struct http_fields *, tick until);
 MUST err_t reply_flush(struct exchange *, tick until);

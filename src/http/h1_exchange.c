@@ -279,24 +279,48 @@ static err_t h1_body(struct exchange *x, struct slice s, tick until)
     return NULL;
 }
 
-/* A chunk a piece when there is no length; pieces grow while the peer takes them fast. */
-static err_t h1_file(struct exchange *x, int file, uint64_t off, uint64_t len, tick until)
+/* What leaves without a copy: bytes of a file, or pages in memory. */
+struct large {
+    int file; /* -1: pages */
+    uint64_t off;
+    const char *pages;
+};
+
+static err_t send_piece(struct stream *s, const struct large *from, uint64_t n, tick until)
 {
-    struct h1_exchange *h = of(x);
+    if (from->file < 0)
+        return stream_send_pages(s, slice_of(from->pages, (size_t)n), until);
+    return stream_send_file(s, from->file, from->off, n, until);
+}
+
+/* A chunk a piece when there is no length; pieces grow while the peer takes them fast. */
+static err_t send_large(struct h1_exchange *h, struct large from, uint64_t len, tick until)
+{
     TRY(take_from_length(h, len));
-    for (uint64_t piece = PIECE_MIN * 4, n; len; len -= n, off += n) {
+    for (uint64_t piece = PIECE_MIN * 4, n; len; len -= n) {
         char head[CHUNKED_HEAD_MAX];
         n = len < piece ? len : piece;
         struct slice framing = {head, h->chunked_out ? chunked_head(n, head) : 0};
         tick before = now();
         TRY(send_all(h, &framing, 1, until)); /* the head goes ahead, uncorked: that is cheapest for both sides */
-        TRY(stream_send_file(h->conn->stream, file, off, n, progress_by(h, until)));
+        TRY(send_piece(h->conn->stream, &from, n, progress_by(h, until)));
+        from.off += n, from.pages += from.file < 0 ? n : 0;
         stat_add(STAT_BYTES_SENT, (int64_t)n);
         if (h->chunked_out)
             TRY(buf_add(&h->work->out, S("\r\n")));
         piece = now() - before > TICK_S ? PIECE_MIN : piece < PIECE_MAX ? piece * 2 : piece;
     }
     return NULL;
+}
+
+static err_t h1_file(struct exchange *x, int file, uint64_t off, uint64_t len, tick until)
+{
+    return send_large(of(x), (struct large){.file = file, .off = off}, len, until);
+}
+
+static err_t h1_pages(struct exchange *x, struct slice s, tick until)
+{
+    return send_large(of(x), (struct large){.file = -1, .pages = s.p}, s.n, until);
 }
 
 static err_t h1_end(struct exchange *x, const struct http_fields *trailers, tick until)
@@ -332,6 +356,7 @@ const struct exchange_ops h1_exchange_ops = {
     .head = h1_head,
     .body = h1_body,
     .file = h1_file,
+    .pages = h1_pages,
     .end = h1_end,
     .flush = h1_flush,
     .detach = h1_detach,

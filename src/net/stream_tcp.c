@@ -29,6 +29,11 @@ static err_t tcp_send_file(struct stream *s, int file, uint64_t off, uint64_t le
     return io_send_file(fd_of(s), file, off, len, until);
 }
 
+static err_t tcp_send_pages(struct stream *s, struct slice bytes, tick until)
+{
+    return io_send_pages(fd_of(s), bytes.p, bytes.n, until);
+}
+
 static err_t tcp_finish(struct stream *s, tick until)
 {
     (void)until;
@@ -49,8 +54,8 @@ static void tcp_close_and_free(struct stream *s)
 
 #define TCP_OPS(close_fn)                                                                                              \
     {                                                                                                                  \
-        .name = "tcp", .read = tcp_read, .writev = tcp_writev, .send_file = tcp_send_file, .finish = tcp_finish,       \
-        .close = (close_fn), .fd = fd_of,                                                                              \
+        .name = "tcp", .read = tcp_read, .writev = tcp_writev, .send_file = tcp_send_file,                             \
+        .send_pages = tcp_send_pages, .finish = tcp_finish, .close = (close_fn), .fd = fd_of,                          \
     }
 static const struct stream_ops embedded_ops = TCP_OPS(tcp_close);
 static const struct stream_ops owned_ops = TCP_OPS(tcp_close_and_free);

@@ -9,6 +9,7 @@
 
 enum {
     SEND_FILE_STEP = 1 << 20,
+    SEND_PAGES_MIN = 64 << 10,
     BULK_WAIT_MS = 10, /* a flow that needs longer for one read's worth is no bulk: its bytes are wanted as they come */
 };
 
@@ -167,6 +168,26 @@ err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
             return E_TRUNCATED;
         if (n > 0) {
             len -= (uint64_t)n;
+            TRY(fiber_spend());
+        } else {
+            TRY(failed(fd, IO_WRITE, until));
+        }
+    }
+    return NULL;
+}
+
+/* What the socket did not take was put into a pipe in vain: the next step is as long as what it took. */
+err_t io_send_pages(int fd, const char *p, size_t n, tick until)
+{
+    for (size_t step = SEND_FILE_STEP; n;) {
+        if (!may(slot_find(fd), IO_WRITE))
+            TRY(slot_wait(fd, IO_WRITE, until));
+        size_t want = n < step ? n : step;
+        ssize_t put = sys_send_pages(fd, p, want);
+        if (put >= 0) {
+            p += put;
+            n -= (size_t)put;
+            step = (size_t)put == want ? SEND_FILE_STEP : (size_t)put > SEND_PAGES_MIN ? (size_t)put : SEND_PAGES_MIN;
             TRY(fiber_spend());
         } else {
             TRY(failed(fd, IO_WRITE, until));

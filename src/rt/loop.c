@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/stat.h"
 #include "rt/internal.h"
+#include "rt/sys.h"
 
 _Thread_local struct loop *loop_here;
 
@@ -106,6 +107,7 @@ void loop_close(struct loop *l)
     }
     stack_cache_done(&l->stacks);
     slots_done(&l->slots);
+    sys_thread_done();
     poll_close(l->poller);
     arena_thread_done();
     if (l->signal_stack) {

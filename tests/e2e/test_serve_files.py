@@ -30,6 +30,38 @@ class Changes(test_serve.Serve):
         os.unlink(os.path.join(self.root, 'a.txt'))
         self.wait_until(lambda: self.ask('/a.txt').status == 404, 1.0, '404')
 
+    def read_by_server(self):
+        with open(f'/proc/{self.server.pid}/io') as f:
+            return int(f.read().split()[1])
+
+    def test_read_once_for_all(self):
+        """However many ask for it at once, and again after it was looked whether it is still the same."""
+        self.server = self.serve('--workers', '1')
+        content = os.urandom(10 * MIB)
+        self.replace('once', content)
+        before = self.read_by_server()
+        for _ in range(3):
+            conns = [self.conn() for _ in range(16)]
+            for c in conns:
+                c.send(get('/once', 'Connection: close'))
+            for c in conns:
+                self.assertEqual(c.recv_all().partition(b'\r\n\r\n')[2], content)
+            time.sleep(0.6)  # longer than an answer is believed
+        self.assertLess(self.read_by_server() - before, 11 * MIB)
+
+    def test_more_than_there_is_room_for(self):
+        """What does not fit in memory is sent from the disk, and copied when others have made room."""
+        self.server = self.serve('--workers', '1')
+        for i in range(5):
+            self.replace(str(i), bytes([i]) * (15 * MIB))
+        for _ in range(2):
+            conns = [self.conn() for _ in range(5)]
+            for i, c in enumerate(conns):
+                c.send(get(f'/{i}', 'Connection: close'))
+            for i, c in enumerate(conns):
+                self.assertEqual(c.recv_all().partition(b'\r\n\r\n')[2], bytes([i]) * (15 * MIB))
+            time.sleep(0.6)
+
     def large(self, byte):
         return byte * (30 << 20)
 

@@ -2,10 +2,13 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/pages.h"
 #include "net/stream.h"
 #include "rt/io.h"
 #include "rt/loop.h"
@@ -82,6 +85,107 @@ static void files_go_through_memory_when_there_is_no_sendfile(void **state)
     buf_free(&m.output);
     free(data);
     close(fd);
+}
+
+struct paging {
+    int pair[2];
+    char *pages;
+    size_t n, arrived;
+};
+
+static void pages_out(void *arg)
+{
+    struct paging *p = arg;
+    struct stream_tcp s;
+    stream_tcp_init(&s, p->pair[0]);
+    for (size_t at = 0, n; at < p->n; at += n) { /* pieces that begin and end anywhere in a page */
+        n = p->n - at < 3000001 ? p->n - at : 3000001;
+        assert_ok(stream_send_pages(&s.stream, slice_of(p->pages + at, n), after(5000)));
+    }
+    pages_free(p->pages, p->n); /* what is still on its way stays what it was */
+    p->pages = pages_new(p->n);
+    memset(p->pages, 'x', p->n);
+    stream_close(&s.stream);
+}
+
+static void pages_in(void *arg)
+{
+    struct paging *p = arg;
+    static char piece[70001];
+    size_t got = 1, wrong = 0;
+    for (assert_ok(fiber_sleep(after(20))); got; p->arrived += got) {
+        assert_ok(io_read(p->pair[1], piece, sizeof piece, &got, after(5000)));
+        for (size_t i = 0; i < got; i++)
+            wrong += piece[i] != (char)((p->arrived + i) % 251);
+    }
+    assert_int_equal(wrong, 0);
+    io_close(p->pair[1]);
+}
+
+static void pages_body(void *arg)
+{
+    struct paging *p = arg;
+    struct scope scope;
+    scope_open(&scope);
+    assert_ok(scope_spawn(&scope, "out", pages_out, p));
+    assert_ok(scope_spawn(&scope, "in", pages_in, p));
+    assert_ok(scope_join(&scope, TICK_NEVER));
+    scope_close(&scope);
+}
+
+static void make_tcp_pair(int pair[2])
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int l = socket(AF_INET, SOCK_STREAM, 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(l, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(listen(l, 1), 0);
+    assert_int_equal(getsockname(l, (struct sockaddr *)&a, &n), 0);
+    assert_int_equal(connect(pair[0], (struct sockaddr *)&a, n), 0);
+    pair[1] = accept(l, NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fcntl(pair[i], F_SETFL, O_NONBLOCK), 0);
+    close(l);
+}
+
+/* More than any socket buffer; also when no pipe is to be had. */
+static void send_pages_through(bool tcp, bool no_pipe)
+{
+    struct paging p = {.n = 9 << 20};
+    struct rlimit before, none;
+    struct loop *loop;
+    p.pages = pages_new(p.n);
+    for (size_t i = 0; i < p.n; i++)
+        p.pages[i] = (char)(i % 251);
+    if (tcp)
+        make_tcp_pair(p.pair);
+    else
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p.pair), 0);
+    assert_ok(loop_open(&loop));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    if (no_pipe)
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_ok(loop_run(loop, "pages", pages_body, &p));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    loop_close(loop);
+    assert_int_equal(p.arrived, p.n);
+    pages_free(p.pages, p.n);
+}
+
+static void pages_arrive_as_they_were(void **state)
+{
+    (void)state;
+    int first = dup(0), later;
+    send_pages_through(true, false);
+    send_pages_through(false, false);
+    send_pages_through(true, true);
+    later = dup(0);
+    assert_int_equal(later, first + 1); /* nothing was left open */
+    close(first);
+    close(later);
 }
 
 static void copy_moves_all_through_memory(void **state)
@@ -183,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_cut_or_endless_line_is_an_error),
         cmocka_unit_test(exact_reads_need_every_byte),
         cmocka_unit_test(files_go_through_memory_when_there_is_no_sendfile),
+        cmocka_unit_test(pages_arrive_as_they_were),
         cmocka_unit_test(copy_moves_all_through_memory),
         cmocka_unit_test(tunnels_between_sockets_lose_nothing),
     };

@@ -80,9 +80,9 @@ static err_t send_watched(struct exchange *x, const struct file *f, uint64_t off
 
 static err_t send_part(struct exchange *x, struct file *f, uint64_t off, uint64_t len, tick until)
 {
-    if (f->body)
-        return reply_body(x, slice_of(f->body + off, len), until);
-    return f->watched ? send_watched(x, f, off, len, until) : reply_file(x, f->fd, off, len, until);
+    if (f->watched)
+        return send_watched(x, f, off, len, until);
+    return (f->home ? reply_pages : reply_body)(x, slice_of(f->body + off, len), until);
 }
 
 static err_t send_whole(struct exchange *x, struct file *f, tick until)

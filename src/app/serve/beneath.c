@@ -158,7 +158,11 @@ static int open_by_walk(int root, const char *name, int flags)
 
 /* ---- Either ---- */
 
-static const int ALWAYS = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+/* openat2 refuses flags that mean nothing to O_PATH. */
+static int always(int flags)
+{
+    return flags & O_PATH ? flags | O_CLOEXEC : flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+}
 
 struct opening {
     const struct beneath *beneath;
@@ -178,15 +182,15 @@ static err_t open_waiting(void *arg)
 /* Walking cannot be told to stay in memory; looking a name up again, which is what this is for, mostly does. */
 int beneath_open_now(const struct beneath *b, const char *name, int flags)
 {
-    return b->walk ? open_by_walk(b->root, name, flags | ALWAYS)
-                   : open_by_kernel(b->root, name, flags | ALWAYS, RESOLVE_CACHED);
+    return b->walk ? open_by_walk(b->root, name, always(flags))
+                   : open_by_kernel(b->root, name, always(flags), RESOLVE_CACHED);
 }
 
 /* First what the kernel can answer from memory; what needs the disk goes to another thread. EAGAIN is also what a
    rename during the walk gives, and EINVAL what kernels say that do not know RESOLVE_CACHED. */
 err_t beneath_open(const struct beneath *b, const char *name, int flags, int *fd)
 {
-    struct opening o = {.beneath = b, .name = name, .flags = flags | ALWAYS, .fd = -1, .error = EAGAIN};
+    struct opening o = {.beneath = b, .name = name, .flags = always(flags), .fd = -1, .error = EAGAIN};
     if (!b->walk) {
         o.fd = beneath_open_now(b, name, flags);
         o.error = o.fd >= 0 ? 0 : errno == EINVAL ? EAGAIN : errno;

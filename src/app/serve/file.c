@@ -5,27 +5,28 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "app/serve/beneath.h"
 #include "base/buf.h"
+#include "base/pages.h"
 #include "base/random.h"
 #include "http/date.h"
 #include "http/h1_format.h"
 #include "http/media.h"
 #include "rt/loop.h"
 #include "rt/offload.h"
+#include "rt/waitq.h"
 
 struct files {
     struct beneath beneath;
     const char *cache_control;
     struct table table;
     struct list used;
-    size_t memory;   /* small bodies in the cache */
-    uint64_t copies; /* files copied into memory, those that are still being sent among them */
+    struct list loading; /* struct loading */
+    size_t memory;       /* small bodies in the cache */
+    uint64_t copies;     /* bytes in pages, also of files that are only being sent any more */
 };
 
 err_t files_new(int root, const char *cache_control, struct files **out)
@@ -40,17 +41,26 @@ err_t files_new(int root, const char *cache_control, struct files **out)
     s->cache_control = cache_control;
     s->table.seed = random_u64();
     list_init(&s->used);
+    list_init(&s->loading);
     *out = s;
     return NULL;
+}
+
+static bool is_small(const struct file *f)
+{
+    return f->body && !f->home;
 }
 
 static void file_free(struct file *f)
 {
     if (f->fd >= 0)
         close(f->fd);
-    if (f->home)
+    if (f->home) {
         f->home->copies -= f->size;
-    free(f->body);
+        pages_free(f->body, f->size);
+    } else {
+        free(f->body);
+    }
     free(f->lines);
     free(f->name);
     free((char *)(uintptr_t)f->key.p);
@@ -67,7 +77,7 @@ static void forget(struct files *s, struct file *f)
 {
     table_remove(&s->table, &f->link);
     list_remove(&f->used);
-    s->memory -= f->body ? f->size : 0;
+    s->memory -= is_small(f) ? f->size : 0;
     f->cached = false;
     file_unref(f);
 }
@@ -153,66 +163,55 @@ err_t file_read(const struct file *f, char *to, uint64_t off, uint64_t n)
     return e ? fault(e, "%s", f->name) : NULL;
 }
 
-/* The descriptor of a file that cannot change any more takes the place of the one that can; -1: none is needed. */
-static void settle(struct file *f, int fd)
+/* All of it is in memory: what others do to the file does not matter any more. */
+static void settle(struct file *f, char *body)
 {
     close(f->fd);
-    f->fd = fd;
+    f->fd = -1;
+    f->body = body;
     f->watched = false;
 }
 
-/* The whole file into memory. */
 static err_t load(struct file *f)
 {
-    f->body = malloc(f->size ? f->size : 1);
-    if (!f->body)
-        return E_NO_MEMORY;
-    TRY(file_read(f, f->body, 0, f->size));
-    settle(f, -1);
-    return NULL;
+    char *to = malloc(f->size ? f->size : 1);
+    err_t e = to ? file_read(f, to, 0, f->size) : E_NO_MEMORY;
+    if (e)
+        free(to);
+    else
+        settle(f, to);
+    return e;
 }
 
-struct copying {
-    const struct file *file;
-    int to;
-};
-
-static err_t copy_all(void *arg)
-{
-    struct copying *c = arg;
-    off_t at = 0;
-    while ((uint64_t)at < c->file->size) {
-        ssize_t n = sendfile(c->to, c->file->fd, &at, c->file->size - (uint64_t)at);
-        if (n == 0)
-            return E_CHANGED;
-        if (n < 0 && errno != EINTR)
-            return err_errno(errno);
-    }
-    return NULL;
-}
-
-/* The whole file into a file in memory, from where sendfile(2) takes it: nobody can write to that one while its pages
-   wait in sockets. Without room for it the file is sent from the disk, watched. */
+/* Into pages that the kernel may send from: nobody can write to those while they wait in sockets. Without room for them
+   the file is sent from the disk, watched. */
 static err_t copy(struct files *s, struct file *f)
 {
-    struct copying c = {f, memfd_create("l7-file", MFD_CLOEXEC)};
-    if (c.to < 0)
+    char *to = pages_new(f->size);
+    if (!to)
         return NULL;
-    err_t e = offload(copy_all, &c, TICK_NEVER);
+    s->copies += f->size;
+    struct reading l = {f, to, 0, f->size, false};
+    err_t e = offload(read_all, &l, TICK_NEVER);
     if (!e && file_changed(f))
         e = E_CHANGED;
     if (e) {
-        close(c.to);
+        pages_free(to, f->size);
+        s->copies -= f->size;
         return e == E_CHANGED || e == E_CANCELED ? e : NULL;
     }
-    settle(f, c.to);
+    settle(f, to);
     f->home = s;
-    s->copies += f->size;
     return NULL;
 }
 
+static bool has_room(const struct files *s, uint64_t size)
+{
+    return size <= FILE_COPY_MAX && s->copies + size <= FILE_COPIES_MAX;
+}
+
 /* Room for one more copy, if need be in place of those that nobody is sending. */
-static bool may_copy(struct files *s, uint64_t size)
+static bool make_room(struct files *s, uint64_t size)
 {
     if (size > FILE_COPY_MAX)
         return false;
@@ -222,14 +221,14 @@ static bool may_copy(struct files *s, uint64_t size)
         if (f->home && f->refs == 1)
             forget(s, f);
     }
-    return s->copies + size <= FILE_COPIES_MAX;
+    return has_room(s, size);
 }
 
 static err_t take_in(struct files *s, struct file *f)
 {
     if (f->size <= FILE_SMALL)
         return load(f);
-    return may_copy(s, f->size) ? copy(s, f) : NULL;
+    return make_room(s, f->size) ? copy(s, f) : NULL;
 }
 
 /* ---- Loading ---- */
@@ -305,23 +304,79 @@ static err_t file_new(struct files *s, int fd, const char *name, struct file **o
     return e;
 }
 
+/* ---- The cache ---- */
+
+/* Is what the name leads to now still the same file, unchanged? Only what the kernel knows without the disk. */
+static bool unchanged(const struct files *s, struct file *f)
+{
+    struct stat st;
+    int fd = beneath_open_now(&s->beneath, f->name, O_PATH);
+    if (fd < 0)
+        return false;
+    bool ok = fstat(fd, &st) == 0 && same(&st, &f->st);
+    close(fd);
+    return ok;
+}
+
+static struct file *find(struct files *s, struct slice key)
+{
+    uint64_t hash = slice_hash(key, s->table.seed);
+    for (struct table_link *l = table_first(&s->table, hash); l; l = table_next(l, hash)) {
+        struct file *f = LIST_ENTRY(l, struct file, link);
+        if (slice_eq(f->key, key))
+            return f;
+    }
+    return NULL;
+}
+
+/* One that is watched for want of room goes, too, when there is some now. */
+static bool is_stale(const struct files *s, struct file *f)
+{
+    bool due = now() - f->checked >= FILE_FRESH;
+    if (file_changed(f) || (due && (!unchanged(s, f) || (f->watched && has_room(s, f->size)))))
+        return true;
+    if (due)
+        f->checked = now();
+    return false;
+}
+
+struct file *file_cached(struct files *s, struct slice key)
+{
+    struct file *f = find(s, key);
+    if (!f)
+        return NULL;
+    if (is_stale(s, f)) {
+        forget(s, f);
+        return NULL;
+    }
+    list_remove(&f->used);
+    list_add_last(&s->used, &f->used);
+    f->refs++;
+    return f;
+}
+
 static void keep(struct files *s, struct file *f, struct slice key)
 {
     char *copy = key.n <= FILE_KEY_MAX ? malloc(key.n) : NULL;
+    struct file *old = find(s, key);
+    if (old)
+        forget(s, old);
     if (!copy)
         return;
     memcpy(copy, key.p, key.n);
     f->key = slice_of(copy, key.n);
     table_add(&s->table, &f->link, slice_hash(f->key, s->table.seed));
     list_add_last(&s->used, &f->used);
-    s->memory += f->body ? f->size : 0;
+    s->memory += is_small(f) ? f->size : 0;
     f->cached = true;
     f->refs++;
     while (s->memory > FILE_MEMORY_MAX || s->table.count > FILE_ENTRIES_MAX)
         forget(s, LIST_ENTRY(s->used.next, struct file, used));
 }
 
-err_t file_open(struct files *s, const char *name, struct slice key, struct file **out)
+/* ---- Opening ---- */
+
+static err_t open_alone(struct files *s, const char *name, struct slice key, struct file **out)
 {
     int fd;
     struct file *f = NULL;
@@ -339,38 +394,38 @@ err_t file_open(struct files *s, const char *name, struct slice key, struct file
     return NULL;
 }
 
-/* ---- The cache ---- */
+struct loading { /* on the stack of the fiber that loads */
+    struct list link;
+    struct slice key;
+    struct waitq done;
+};
 
-/* Is what the name leads to now still the same file, unchanged? Only what the kernel knows without the disk. */
-static bool unchanged(const struct files *s, struct file *f)
+static struct loading *loading_find(const struct files *s, struct slice key)
 {
-    struct stat st;
-    int fd = beneath_open_now(&s->beneath, f->name, O_PATH);
-    if (fd < 0)
-        return false;
-    bool ok = fstat(fd, &st) == 0 && same(&st, &f->st);
-    close(fd);
-    return ok;
-}
-
-struct file *file_cached(struct files *s, struct slice key)
-{
-    uint64_t hash = slice_hash(key, s->table.seed);
-    for (struct table_link *l = table_first(&s->table, hash); l; l = table_next(l, hash)) {
-        struct file *f = LIST_ENTRY(l, struct file, link);
-        if (!slice_eq(f->key, key))
-            continue;
-        bool due = now() - f->checked >= FILE_FRESH;
-        if (file_changed(f) || (due && !unchanged(s, f))) {
-            forget(s, f);
-            return NULL;
-        }
-        if (due)
-            f->checked = now();
-        list_remove(&f->used);
-        list_add_last(&s->used, &f->used);
-        f->refs++;
-        return f;
+    for (struct list *at = s->loading.next; at != &s->loading; at = at->next) {
+        struct loading *l = LIST_ENTRY(at, struct loading, link);
+        if (slice_eq(l->key, key))
+            return l;
     }
     return NULL;
+}
+
+/* Who asks for what is being loaded waits for it: many at once shall not make as many copies. */
+err_t file_open(struct files *s, const char *name, struct slice key, struct file **out)
+{
+    struct loading mine = {.key = key}, *other = key.n ? loading_find(s, key) : NULL;
+    if (other) {
+        TRY(waitq_wait(&other->done, TICK_NEVER));
+        if ((*out = file_cached(s, key)))
+            return NULL;
+        key = SLICE_NONE; /* not to be kept, it seems */
+    }
+    if (!key.n)
+        return open_alone(s, name, key, out);
+    waitq_init(&mine.done);
+    list_add_last(&s->loading, &mine.link);
+    err_t e = open_alone(s, name, key, out);
+    list_remove(&mine.link);
+    waitq_wake(&mine.done, -1);
+    return e;
 }

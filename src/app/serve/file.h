@@ -3,7 +3,7 @@
  * file.h -- files beneath a root, ready to be sent, and the cache of them. Private to app/serve.
  *
  * Each worker has a cache of its own, keyed by the request's path as it came, so that a hit decodes nothing. A small
- * file is kept in memory, a middling one as a copy in a file in memory (for sendfile(2)), a large one as an open
+ * file is kept in memory, a middling one in pages of its own, which sockets take by reference, a large one as an open
  * descriptor; all with the header lines of a 200 already written. What was looked at FILE_FRESH ago is looked at again
  * before it is used: an entry whose file was replaced or changed is loaded anew. Replacing by rename makes a new file,
  * so what is being sent of the old one stays whole. Copies cannot be written to by others; how the large ones are kept
@@ -45,7 +45,7 @@ struct file {
     bool passing;       /* its head holds for this second only */
     bool watched;       /* `fd` is the file itself, which others can write to */
     int fd;             /* -1: in memory */
-    struct files *home; /* accounts for the copy; NULL when there is none */
+    struct files *home; /* accounts for `body`, which is pages (base/pages.h); NULL: it is small */
     char *body;
     uint64_t size;
     struct stat st;
