@@ -112,6 +112,15 @@ void digest_hmac(const struct digest_key *k, struct slice s, uint8_t out[DIGEST_
     CHECK(SHA256_Update(&c, out, DIGEST_SIZE) == 1 && SHA256_Final(out, &c) == 1);
 }
 
+size_t digest_hmac_append(const struct digest_key *k, uint8_t *bytes, size_t n, size_t tag)
+{
+    uint8_t mac[DIGEST_SIZE];
+    CHECK(tag <= sizeof mac);
+    digest_hmac(k, slice_of(bytes, n), mac);
+    memcpy(bytes + n, mac, tag);
+    return n + tag;
+}
+
 bool digest_hmac_is(const struct digest_key *k, struct slice s, const void *tag, size_t n)
 {
     uint8_t right[DIGEST_SIZE];

@@ -23,6 +23,8 @@ struct digest_key;
 MUST err_t digest_key_new(struct slice secret, struct digest_key **); /* E_NO_MEMORY */
 void digest_key_free(struct digest_key *);                            /* wipes it; NULL is accepted */
 void digest_hmac(const struct digest_key *, struct slice, uint8_t out[DIGEST_SIZE]);
+/* Puts the first `tag` bytes (<= 32) of the HMAC of `bytes[0..n)` behind them; returns n + tag. */
+size_t digest_hmac_append(const struct digest_key *, uint8_t *bytes, size_t n, size_t tag);
 /* Are the first `n` bytes of the HMAC (n <= 32) those at `tag`? In constant time. */
 bool digest_hmac_is(const struct digest_key *, struct slice, const void *tag, size_t n);
 

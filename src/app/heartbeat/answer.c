@@ -142,11 +142,7 @@ void answer_ask(struct port *p, const struct datagram *d)
             break;
     }
     size_t n = beat_answer_end(&w, next, ask.seal.key);
-    if (ask.seal.sealed) {
-        uint8_t mac[DIGEST_SIZE];
-        digest_hmac(digest_keys_find(&l->keys, ask.seal.key), slice_of(out, n), mac);
-        memcpy(out + n, mac, BEAT_TAG);
-        n += BEAT_TAG;
-    }
+    if (ask.seal.sealed)
+        n = digest_hmac_append(digest_keys_find(&l->keys, ask.seal.key), out, n, BEAT_TAG);
     send_one(p, d, slice_of(out, n));
 }

@@ -27,13 +27,7 @@ static size_t format(struct sending *s, uint8_t out[BEAT_MAX])
     if (s->o->text)
         return beat_format_text(&s->beat, (char *)out, BEAT_MAX);
     size_t n = beat_format(&s->beat, out);
-    if (s->keys.n) {
-        uint8_t mac[DIGEST_SIZE];
-        digest_hmac(s->keys.key[0], slice_of(out, n), mac);
-        memcpy(out + n, mac, BEAT_TAG);
-        n += BEAT_TAG;
-    }
-    return n;
+    return s->keys.n ? digest_hmac_append(s->keys.key[0], out, n, BEAT_TAG) : n;
 }
 
 /* Never waits: a beat that finds no room in the socket is late already. An ICMP error that came back for an earlier

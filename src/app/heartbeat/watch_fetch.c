@@ -37,12 +37,8 @@ static err_t ask(struct fetch *f, int k, struct strand *s, tick until)
     struct beat_ask q = {
         .nonce = f->nonce | (unsigned)k, .from = s->at, .seal = {.sealed = sealed, .key = sealed ? f->keys->id[0] : 0}};
     size_t n = beat_ask_format(&q, out, sizeof out);
-    if (sealed) {
-        uint8_t mac[DIGEST_SIZE];
-        digest_hmac(f->keys->key[0], slice_of(out, n), mac);
-        memcpy(out + n, mac, BEAT_TAG);
-        n += BEAT_TAG;
-    }
+    if (sealed)
+        n = digest_hmac_append(f->keys->key[0], out, n, BEAT_TAG);
     struct datagram d = {.payload = slice_of(out, n), .ttl = -1, .tos = -1};
     unsigned sent = 0;
     s->asked = clock_now();

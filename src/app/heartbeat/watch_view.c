@@ -244,14 +244,19 @@ static err_t head(const struct view *v, const char *title, int name_width, bool 
     return end_line(out, terminal);
 }
 
-static const char keys_help[] =
-    "q quit  s sort  r reverse  d down and late only  / filter  space page  b back  "
-    "(losses before the first and after the last beat are unknown; delay as far as clocks agree)";
+enum { FRAME_OTHER = 5 }; /* lines of a frame that are no rows: two above them, caveat and keys below, one in reserve */
+static const char keys_help[] = "q quit  s sort  r reverse  d down and late only  / filter  space page  b back";
+static const char caveat[] = "Unknown: losses before the first and after the last beat. Delay: by two clocks.";
+
+static size_t page_of(int lines)
+{
+    return (size_t)(lines > FRAME_OTHER ? lines - FRAME_OTHER : 1);
+}
 
 err_t view_frame(struct view *v, const char *title, int lines, int columns, bool terminal, bool color, struct buf *out)
 {
     int name_width = columns - 84 < 12 ? 12 : columns - 84 > 64 ? 64 : columns - 84;
-    size_t shown = lines ? (size_t)(lines > 4 ? lines - 4 : 1) : v->all.n;
+    size_t shown = lines ? page_of(lines) : v->all.n;
     if (v->top + shown > v->all.n)
         v->top = v->all.n > shown ? v->all.n - shown : 0;
     if (!lines)
@@ -263,9 +268,10 @@ err_t view_frame(struct view *v, const char *title, int lines, int columns, bool
         if (i < v->all.n || terminal)
             TRY(end_line(out, terminal));
     }
-    if (terminal)
-        return buf_format(out, "%.*s\033[K", columns > 1 ? columns - 1 : 1, keys_help);
-    return NULL;
+    int width = columns > 1 ? columns - 1 : 1;
+    TRY(buf_format(out, "%.*s", width, caveat));
+    TRY(end_line(out, terminal));
+    return terminal ? buf_format(out, "%.*s\033[K", width, keys_help) : NULL;
 }
 
 err_t view_json(const struct view *v, struct buf *out)
@@ -309,7 +315,7 @@ err_t view_json(const struct view *v, struct buf *out)
 
 enum view_verdict view_key(struct view *v, char key, int page)
 {
-    size_t step = (size_t)(page > 4 ? page - 4 : 1);
+    size_t step = page_of(page);
     switch (key) {
     case 'q':
     case 3: /* Ctrl-C in raw mode */

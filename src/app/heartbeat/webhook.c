@@ -68,7 +68,7 @@ static err_t post_once(struct webhook *w, struct slice json, unsigned *status, t
 
 static bool try_again(unsigned status)
 {
-    return status == 0 || status == 408 || status == 429 || status >= 500;
+    return status == 408 || status == 429 || status >= 500;
 }
 
 err_t webhook_post(struct webhook *w, const struct event *event)
@@ -84,14 +84,14 @@ err_t webhook_post(struct webhook *w, const struct event *event)
     err_t e = NULL;
     for (int i = 0; i < WEBHOOK_TRIES; i++) {
         e = post_once(w, (struct slice){json.p, json.n - 1}, &status, after(POST_MS));
-        if (e == E_CANCELED || (!e && !try_again(status)))
+        if (e ? !e->retry : !try_again(status))
             break;
         if (i + 1 < WEBHOOK_TRIES)
             TRY(fiber_sleep(after(1000 << i)));
     }
     if (e)
         return e;
-    return status >= 400 || status == 0 ? fault(E_PROTO, "%s: status %u", w->url, status) : NULL;
+    return status >= 400 ? fault(E_PROTO, "%s: status %u", w->url, status) : NULL;
 }
 
 void webhook_done(struct webhook *w)
