@@ -98,6 +98,22 @@ const char *fault_text(err_t e, char *out, size_t cap)
     return out;
 }
 
+const char *err_advice(err_t e)
+{
+    static const struct {
+        err_t e;
+        const char *text;
+    } advice[] = {
+        {E_REFUSED, " (is the server running?)"},    {E_NO_HOST, " (is the name spelled right?)"},
+        {E_RESOLVE, " (is there a network?)"},       {E_BUSY, " (another program has it; --listen chooses another)"},
+        {E_NO_FDS, " (ulimit -n raises the limit)"},
+    };
+    for (size_t i = 0; i < sizeof advice / sizeof *advice; i++)
+        if (advice[i].e == e)
+            return advice[i].text;
+    return "";
+}
+
 _Noreturn void check_failed(const char *expr, const char *file, int line, const char *func)
 {
     fprintf(stderr, "l7: bug: %s:%d: %s: CHECK(%s) failed\n", file, line, func, expr);

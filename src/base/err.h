@@ -63,6 +63,9 @@ void fault_clear(void);
 /* "detail: text", or just the text when nothing was noted; into `out`, always terminated; returns `out`. */
 const char *fault_text(err_t e, char *out, size_t cap);
 
+/* What the user can do about it, to be set behind the text: " (is the server running?)". "" when nothing would help. */
+const char *err_advice(err_t e);
+
 /* Where notes go. The fiber switch points it at the running fiber's own field; outside a fiber it is
    one static note a thread. */
 struct fault_note {

@@ -37,7 +37,7 @@ err_t mail_enqueue(const struct mail_conf *c, struct mail_draft *d)
     err_t e = flush(c, false, id, &report);
     if (!e)
         e = mail_report_sum(&report);
-    if (!e || e == E_PARTLY || !(e->retry || e == E_BUSY))
+    if (!e || e == E_PARTLY || !e->retry)
         return e;
     if (!c->quiet)
         fprintf(stderr, "l7 mail: kept as %s in %s: %s\n", id, c->queue, *fault_detail() ? fault_detail() : e->text);

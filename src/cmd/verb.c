@@ -227,7 +227,7 @@ int verb_fail(const struct opt_role *role, err_t e)
     else
         fault_text(e, text, sizeof text);
     fprintf(stderr, "l7 %s%s%s: %s%s\n", role->tool, role->role ? " " : "", role->role ? role->role : "", text,
-            e == E_REFUSED ? " (is the server running?)" : "");
+            err_advice(e));
     if (strcmp(role->tool, "mail") == 0)
         return e->sysexit;
     /* ping(8): 1 is "no answer came", 2 every other error. */

@@ -208,7 +208,7 @@ class Requests(Get):
 
     def test_connection_refused_names_the_place(self):
         port = harness.free_port()
-        self.fails(f'127.0.0.1:{port}: connection refused', f'http://127.0.0.1:{port}/')
+        self.fails(f'127.0.0.1:{port}: connection refused .is the server running', f'http://127.0.0.1:{port}/')
 
 
 class Redirects(Get):

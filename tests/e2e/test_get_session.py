@@ -44,6 +44,15 @@ class Cookies(Get):
         self.assertEqual(out.stdout, 'k=v')
         self.assertEqual(self.ok('-b', curls, origin.url()), 'k=v')
 
+    def test_a_jar_that_cannot_be_written_stays_as_it_was(self):
+        origin = Origin(self, lambda c, r: c.sendall(answer(b'', Set_Cookie='k=' + 'v' * 2000 + '; Max-Age=100')) or True)
+        jar = self.file('jar', '# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\told\t1\n')
+        before = open(jar).read()
+        full = 'trap "" XFSZ; ulimit -f 2; exec "$0" "$@"'  # no file above 1 KiB
+        got, _, err = harness.run(['-c', full, harness.L7, 'get', '-b', jar, '-c', jar, origin.url()], program='sh')
+        self.assertNotEqual(got, 0)
+        self.assertEqual((open(jar).read(), os.listdir(self.tmpdir)), (before, ['jar']), err)
+
     def test_public_suffixes_and_strangers_cannot_be_set(self):
         origin = Origin(self, lambda c, r: c.sendall(
             b'HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Domain=co.uk\r\nSet-Cookie: b=2; Domain=example.net\r\n'

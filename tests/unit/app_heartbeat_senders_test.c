@@ -375,7 +375,7 @@ static void the_state_file_survives(void **state)
     (void)beat("dead", 1, 1, origin - 9 * TICK_S);
     turn(origin + 2 * TICK_S);
     struct senders other;
-    assert_err(senders_open(&other, &t.conf, path, origin, origin), E_BUSY);
+    assert_err(senders_open(&other, &t.conf, path, origin, origin), E_LOCKED);
     senders_close(&t); /* nothing is saved here: what a kill would leave is what is found */
     tick later = origin + 600 * TICK_S;
     start(10 * TICK_S, 0, path, later);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/get/get_impl.h"
@@ -57,6 +58,24 @@ static err_t load_cookies(struct run *r)
     return e == E_DATA ? fault(E_DATA, "%s: no cookies in Netscape's format", c->cookie) : e;
 }
 
+/* All of it appears under `path` at once, or what is there stays. What is not a regular file is written to. */
+static err_t replace_file(const char *path, const struct buf *b)
+{
+    AUTO(buf_free) struct buf temp = {0};
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return buf_write_file(b, path);
+    TRY(buf_format(&temp, "%s.%d%c", path, (int)getpid(), 0));
+    mode_t mask = umask(077); /* cookies are secrets */
+    err_t e = buf_write_file(b, temp.p);
+    umask(mask);
+    if (!e && rename(temp.p, path) < 0)
+        e = fault(err_errno(errno), "%s", path);
+    if (e)
+        unlink(temp.p);
+    return e;
+}
+
 static err_t save_cookies(struct run *r)
 {
     const char *path = r->conf->cookie_jar;
@@ -64,12 +83,9 @@ static err_t save_cookies(struct run *r)
     if (!path)
         return NULL;
     TRY(cookie_jar_save(&r->jar, &b, wall_now() / TICK_S));
-    int fd = strcmp(path, "-") ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
-    if (fd < 0)
-        return fault(err_errno(errno), "%s", path);
-    ssize_t n = write(fd, b.p, b.n);
-    close(fd);
-    return n == (ssize_t)b.n ? NULL : fault(E_IO, "%s", path);
+    if (strcmp(path, "-") != 0)
+        return replace_file(path, &b);
+    return fwrite(b.p, 1, b.n, stdout) == b.n && fflush(stdout) == 0 ? NULL : fault(E_IO, "the cookies");
 }
 
 /* ---- Setting up ---- */
@@ -189,7 +205,7 @@ static void conclude(struct run *r, struct transfer *t, err_t e)
     if (e->kind == ERR_USAGE)
         say(r, "%s", t->why);
     else
-        say(r, "%.*s: %s", SLICE_ARG(t->typed), t->why);
+        say(r, "%.*s: %s%s", SLICE_ARG(t->typed), t->why, err_advice(e));
 }
 
 static void run_one(struct run *r, struct transfer *t)

@@ -87,7 +87,7 @@ static err_t open_file(struct store *s, const char *path, int64_t wall)
     if (s->fd < 0)
         return fault(err_errno(errno), "%s", path);
     if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
-        return fault(E_BUSY, "%s: another listener has this state file", path);
+        return fault(E_LOCKED, "%s: another listener has this state file", path);
     if (fstat(s->fd, &st) < 0)
         return fault(err_errno(errno), "%s", path);
     bool fresh = st.st_size < HEAD_SIZE;

@@ -24,7 +24,7 @@ struct store {
     char *chunk[STORE_CHUNKS_MAX];
 };
 
-/* `path` NULL: anonymous. E_BUSY when another process has it, E_CONFIG when it is not such a file. */
+/* `path` NULL: anonymous. E_LOCKED when another process has it, E_CONFIG when it is not such a file. */
 MUST err_t store_open(struct store *, const char *path, uint32_t record, int64_t wall);
 MUST err_t store_grow(struct store *);         /* one more chunk, zeroed; E_LIMIT, E_NO_MEMORY, E_NO_SPACE */
 void store_mark(struct store *, int64_t wall); /* now and then: until when the records are known to be current */

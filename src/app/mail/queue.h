@@ -33,7 +33,7 @@ struct queue_entry { /* an ID.env; memory is the arena's */
 /* Put a draft (opened, not fitted) into the folder, which is made when missing. `id` names it. */
 MUST err_t queue_add(const char *dir, struct mail_draft *, char id[QUEUE_ID]);
 
-/* Try what is due; `all`: everything; `only`: this one (NULL: any). Outcomes go to the report. E_BUSY: another flush
+/* Try what is due; `all`: everything; `only`: this one (NULL: any). Outcomes go to the report. E_LOCKED: another flush
    is at work. Messages that stay are no error: see the report. */
 MUST err_t queue_flush(const char *dir, struct mail_link *, bool all, const char *only, struct mail_report *);
 

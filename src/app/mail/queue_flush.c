@@ -135,7 +135,7 @@ static err_t lock(int dir, int *fd)
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
         return NULL;
     close(*fd);
-    return fault(E_BUSY, "another flush of this queue is at work");
+    return fault(E_LOCKED, "another flush is at work on this queue");
 }
 
 static err_t flush_locked(struct flush *f, struct mail_link *link, struct arena *a)
