@@ -39,6 +39,20 @@ err_t buf_add(struct buf *b, struct slice s)
     return NULL;
 }
 
+err_t buf_add_all(struct buf *b, const struct slice *v, size_t n)
+{
+    size_t total = 0;
+    char *at;
+    for (size_t i = 0; i < n; i++)
+        total += v[i].n;
+    TRY(buf_room(b, total, &at));
+    for (size_t i = 0; i < n; at += v[i++].n)
+        if (v[i].n)
+            memcpy(at, v[i].p, v[i].n);
+    b->n += total;
+    return NULL;
+}
+
 err_t buf_add_char(struct buf *b, char c)
 {
     return buf_add(b, slice_of(&c, 1));

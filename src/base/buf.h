@@ -21,6 +21,7 @@ enum { BUF_MAX = 64 << 20 };
 /* Room for `want` more bytes at `*at` (the caller then adds to n). E_TOO_LARGE past max, E_NO_MEMORY. */
 MUST err_t buf_room(struct buf *, size_t want, char **at);
 MUST err_t buf_add(struct buf *, struct slice);
+MUST err_t buf_add_all(struct buf *, const struct slice *, size_t n); /* all of them or none */
 MUST err_t buf_add_char(struct buf *, char);
 MUST err_t buf_add_u64(struct buf *, uint64_t); /* in decimal */
 MUST err_t buf_format(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -80,19 +80,31 @@ bool slice_cut(struct slice *rest, char sep, struct slice *head)
 
 struct slice slice_of_u64(uint64_t v, char room[SLICE_U64])
 {
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
+        "4445464748495051525354555657585960616263646566676869707172737475767778798081828384858687"
+        "888990919293949596979899";
     char *at = room + SLICE_U64;
-    do
-        *--at = (char)('0' + v % 10);
-    while (v /= 10);
+    for (; v >= 10; v /= 100)
+        memcpy(at -= 2, pairs + v % 100 * 2, 2);
+    if (v || at == room + SLICE_U64)
+        *--at = (char)('0' + v);
     return slice_of(at, (size_t)(room + SLICE_U64 - at));
 }
 
 bool slice_u64(struct slice s, uint64_t *out)
 {
+    enum { SURE = 19 }; /* that many digits fit */
     uint64_t v = 0;
+    size_t i = 0;
     if (s.n == 0)
         return false;
-    for (size_t i = 0; i < s.n; i++) {
+    for (; i < s.n && i < SURE; i++) {
+        if (!ascii_digit(s.p[i]))
+            return false;
+        v = v * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    for (; i < s.n; i++) {
         if (!ascii_digit(s.p[i]) || __builtin_mul_overflow(v, 10, &v) ||
             __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
             return false;
@@ -143,6 +155,16 @@ static inline uint64_t load_le(const char *p, size_t n, bool fold)
     return w;
 }
 
+/* The bytes from `at`, a multiple of eight, on: out of the last eight when there are so many. */
+static inline uint64_t load_rest(struct slice s, size_t at, bool fold)
+{
+    uint64_t w;
+    if (fold || s.n < 8 || at == s.n)
+        return load_le(s.p + at, s.n - at, fold);
+    memcpy(&w, s.p + s.n - 8, 8);
+    return w >> 8 * (8 - (s.n - at));
+}
+
 static uint64_t sip13(struct slice s, uint64_t seed, bool fold)
 {
     uint64_t k0 = seed, k1 = seed * 0x9e3779b97f4a7c15u ^ 0x6c376c3720313361u;
@@ -159,7 +181,7 @@ static uint64_t sip13(struct slice s, uint64_t seed, bool fold)
         sip_round(&h);
         h.v0 ^= w;
     }
-    uint64_t last = (uint64_t)s.n << 56 | load_le(s.p + i, s.n - i, fold);
+    uint64_t last = (uint64_t)s.n << 56 | load_rest(s, i, fold);
     h.v3 ^= last;
     sip_round(&h);
     h.v0 ^= last;

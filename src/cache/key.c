@@ -36,10 +36,10 @@ static const uint8_t refused[256] = {
 
 static bool part_ok(struct slice s, unsigned part)
 {
+    unsigned seen = 0;
     for (size_t i = 0; i < s.n; i++)
-        if (refused[(unsigned char)s.p[i]] & part)
-            return false;
-    return true;
+        seen |= refused[(unsigned char)s.p[i]];
+    return !(seen & part);
 }
 
 static char *put(char *at, struct slice s)

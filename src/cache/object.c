@@ -17,9 +17,11 @@ static bool left_out(const struct cache_object_make *m, const struct http_field 
     return f->id == F_AGE || (f->id == F_CONTENT_LENGTH && m->body && m->body->length != CACHE_LENGTH_UNKNOWN);
 }
 
+enum { STATUS_LINE_MAX = 64 };
+
 static size_t head_size(const struct cache_object_make *m)
 {
-    size_t n = DATE_LENGTH + 64;
+    size_t n = STATUS_LINE_MAX + DATE_LENGTH + 64;
     for (uint16_t i = 0; i < m->fields->n; i++)
         n += m->fields->v[i].name.n + m->fields->v[i].value.n + 4;
     return n;
@@ -42,9 +44,16 @@ static char *add_field(struct cache_object *o, char *at, struct slice name, stru
     return at;
 }
 
-static char *write_head(struct cache_object *o, char *at, const struct cache_object_make *m)
+static char *write_status(char *at, uint16_t status)
 {
-    char *start = at;
+    struct slice usual = status_line(status);
+    CHECK(usual.n <= STATUS_LINE_MAX);
+    return usual.n ? put(at, usual) : at + snprintf(at, STATUS_LINE_MAX, "HTTP/1.1 %u \r\n", status % 1000u);
+}
+
+static char *write_head(struct cache_object *o, char *start, const struct cache_object_make *m)
+{
+    char *head = write_status(start, m->info.status), *at = head;
     for (uint16_t i = 0; i < m->fields->n; i++)
         if (!left_out(m, &m->fields->v[i]))
             at = add_field(o, at, m->fields->v[i].name, m->fields->v[i].value);
@@ -58,24 +67,14 @@ static char *write_head(struct cache_object *o, char *at, const struct cache_obj
         date_format(m->info.date, date);
         at = add_field(o, at, S("Date"), slice_of(date, DATE_LENGTH));
     }
-    o->head = slice_of(start, (size_t)(at - start));
-    return at;
-}
-
-static char *write_status(struct cache_object *o, char *at)
-{
-    o->status_line = status_line(o->info.status);
-    if (!o->status_line.n) {
-        int n = snprintf(at, 32, "HTTP/1.1 %u \r\n", o->info.status % 1000u);
-        o->status_line = slice_of(at, (size_t)n);
-        at += n;
-    }
+    o->start = slice_of(start, (size_t)(at - start));
+    o->head = slice_of(head, (size_t)(at - head));
     return at;
 }
 
 struct cache_object *cache_object_new(const struct cache_object_make *m)
 {
-    size_t fields = (size_t)m->fields->n + 2, text = head_size(m) + m->key.text.n + m->vary.n + 32;
+    size_t fields = (size_t)m->fields->n + 2, text = head_size(m) + m->key.text.n + m->vary.n;
     size_t size = sizeof(struct cache_object) + fields * sizeof(struct http_field) + text;
     struct cache_object *o = malloc(size);
     if (!o)
@@ -86,8 +85,7 @@ struct cache_object *cache_object_new(const struct cache_object_make *m)
     o->info = m->info;
     o->hash = m->key.hash;
     o->fields = (struct http_fields){.v = (struct http_field *)(void *)(o + 1), .cap = (uint16_t)fields};
-    char *start = (char *)(o->fields.v + fields), *at = write_status(o, start);
-    at = write_head(o, at, m);
+    char *start = (char *)(o->fields.v + fields), *at = write_head(o, start, m);
     o->key = slice_of(at, m->key.text.n);
     at = put(at, m->key.text);
     o->vary = slice_of(at, m->vary.n);

@@ -3,9 +3,9 @@
  * object.h -- one stored response.
  *
  * Immutable once it is in an index, but for two atomic marks; counted by reference, so that a reader keeps what
- * it is sending while the index has moved on. Its fields are stored as they will be sent: `head` is the finished
- * field section without the status line, Age and Cache-Status, and `fields` points into it. One allocation holds
- * everything but the body.
+ * it is sending while the index has moved on. Its fields are stored as they will be sent: `start` is the finished
+ * head without Age, Cache-Status and the empty line, `head` the field lines of it, and `fields` points into those. One
+ * allocation holds everything but the body; what a hit looks at stands together in front.
  */
 #pragma once
 
@@ -21,20 +21,20 @@ struct cache_object {
     atomic_uint hits;         /* capped small count, for the eviction policy */
     atomic_bool invalid;      /* invalidated or softly purged: validate before use */
     atomic_bool revalidating; /* one background validation at a time */
-    struct fresh_info info;
-    struct slice key, vary;
-    uint64_t hash;
-    struct slice status_line; /* "HTTP/1.1 200 OK\r\n" */
-    struct slice head;        /* "Name: value\r\n" ... ; Content-Length among them when complete */
-    struct http_fields fields;
-    struct slice etag; /* {NULL, 0} without */
-    struct cache_body *body;
-    bool partial;  /* the body has holes or an end that was not seen */
-    size_t memory; /* of all of it, as accounted */
-    /* -- owned by the index (memory.c) -- */
+    bool partial;             /* the body has holes or an end that was not seen */
+    bool in_main, indexed;    /* owned by the index (memory.c), as are `link` and `queue` */
     struct table_link link;
+    struct slice key, vary;
+    struct slice start; /* "HTTP/1.1 200 OK\r\n", then `head` */
+    struct cache_body *body;
+    struct fresh_info info;
+    struct http_fields fields;
+    /* -- not looked at for a hit -- */
+    struct slice head; /* "Name: value\r\n" ... ; Content-Length among them when the body's length is known */
+    struct slice etag; /* {NULL, 0} without */
+    uint64_t hash;
+    size_t memory; /* of all of it, as accounted */
     struct list queue;
-    bool in_main, indexed;
     /* -- owned by the disk tier -- */
     uint64_t ticket; /* of the file that it was read from */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/cache_control.h"
 
+#include "http/fields.h"
 #include "http/structured.h"
 
 void cache_control_init(struct cache_control *cc)
@@ -174,8 +175,10 @@ void cache_control_add(struct cache_control *cc, struct slice value)
 
 void cache_control_of(struct cache_control *cc, const struct http_fields *f, bool request)
 {
-    cache_control_init(cc);
     bool any = false, pragma = false;
+    cache_control_init(cc);
+    if (!fields_has(f, F_CACHE_CONTROL) && !fields_has(f, F_PRAGMA))
+        return;
     for (uint16_t i = 0; i < f->n; i++) {
         if (f->v[i].id == F_CACHE_CONTROL)
             cache_control_add(cc, f->v[i].value), any = true;

@@ -157,7 +157,9 @@ static err_t decide_framing(struct h1_exchange *h, const struct http_response *r
     bool bodiless = h->x.request.method == M_HEAD || !status_has_body(r->status) ||
                     (h->x.request.method == M_CONNECT && r->status < 300);
     h->out_left = UINT64_MAX;
-    if (fields_has(&r->fields, F_CONTENT_LENGTH)) {
+    if (r->start.n) {
+        h->out_left = r->length;
+    } else if (fields_has(&r->fields, F_CONTENT_LENGTH)) {
         if (!body_length(fields_get(&r->fields, F_CONTENT_LENGTH), &h->out_left))
             return fault(E_INTERNAL, "a malformed Content-Length to send");
     } else if (!bodiless) {
@@ -169,31 +171,37 @@ static err_t decide_framing(struct h1_exchange *h, const struct http_response *r
     return NULL;
 }
 
+static err_t format_start(struct buf *out, const struct http_response *r)
+{
+    TRY(h1_format_status_line(out, r->status, r->reason));
+    if (fields_has(&r->fields, F_DATE))
+        return NULL;
+    char *at; /* as one run: this is in every answer */
+    TRY(buf_room(out, DATE_LENGTH + 8, &at));
+    memcpy(at, "Date: ", 6);
+    memcpy(at + 6, date_cached(wall_now() / TICK_S).p, DATE_LENGTH);
+    memcpy(at + 6 + DATE_LENGTH, "\r\n", 2);
+    out->n += DATE_LENGTH + 8;
+    return NULL;
+}
+
+static struct slice connection_line(const struct h1_exchange *h, const struct http_response *r)
+{
+    if (fields_has(&r->fields, F_CONNECTION) || (h->keep && h->x.request.version >= 11))
+        return SLICE_NONE;
+    return h->keep ? S("Connection: keep-alive\r\n") : S("Connection: close\r\n");
+}
+
 static err_t format_head(struct h1_exchange *h, const struct http_response *r)
 {
     struct buf *out = &h->work->out;
-    TRY(h1_format_status_line(out, r->status, r->reason));
-    if (!fields_has(&r->fields, F_DATE)) {
-        char *at; /* as one run: this is in every answer */
-        TRY(buf_room(out, DATE_LENGTH + 8, &at));
-        memcpy(at, "Date: ", 6);
-        memcpy(at + 6, date_cached(wall_now() / TICK_S).p, DATE_LENGTH);
-        memcpy(at + 6 + DATE_LENGTH, "\r\n", 2);
-        out->n += DATE_LENGTH + 8;
-    }
-    if (r->lines.n)
-        TRY(buf_add(out, r->lines));
-    else
+    if (!r->start.n)
+        TRY(format_start(out, r));
+    if (!r->lines.n)
         TRY(h1_format_fields(out, &r->fields));
-    if (h->chunked_out)
-        TRY(buf_add(out, S("Transfer-Encoding: chunked\r\n")));
-    if (!fields_has(&r->fields, F_CONNECTION)) {
-        if (!h->keep)
-            TRY(buf_add(out, S("Connection: close\r\n")));
-        else if (h->x.request.version < 11)
-            TRY(buf_add(out, S("Connection: keep-alive\r\n")));
-    }
-    return h1_format_end(out);
+    const struct slice coding = h->chunked_out ? S("Transfer-Encoding: chunked\r\n") : SLICE_NONE;
+    const struct slice rest[] = {r->lines, coding, connection_line(h, r), S("\r\n")};
+    return buf_add_all(out, rest, sizeof rest / sizeof rest[0]);
 }
 
 /* Held back in work->out, so that it leaves in one write with the body. */
@@ -209,17 +217,21 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
         e = format_head(h, r);
     if (e)
         out->n = before; /* the error page begins anew */
+    else
+        h->ahead = r->start;
     return e;
 }
 
 /* What is held back, and up to three more pieces. */
 static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, tick until)
 {
-    struct iovec v[4];
+    struct iovec v[5];
     int n = 0;
-    size_t total = h->work->out.n;
-    if (total)
-        v[n++] = (struct iovec){h->work->out.p, total};
+    size_t total = h->ahead.n + h->work->out.n;
+    if (h->ahead.n)
+        v[n++] = (struct iovec){(void *)(uintptr_t)h->ahead.p, h->ahead.n};
+    if (h->work->out.n)
+        v[n++] = (struct iovec){h->work->out.p, h->work->out.n};
     for (int i = 0; i < count; i++) {
         if (s[i].n)
             v[n++] = (struct iovec){(void *)(uintptr_t)s[i].p, s[i].n};
@@ -229,7 +241,7 @@ static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, t
         return NULL;
     TRY(stream_writev(h->conn->stream, v, n, progress_by(h, until)));
     stat_add(STAT_BYTES_SENT, (int64_t)total);
-    h->work->out.n = 0;
+    h->work->out.n = h->ahead.n = 0;
     return NULL;
 }
 

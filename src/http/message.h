@@ -68,4 +68,8 @@ struct http_response {
     struct slice reason; /* as received; empty to send the usual phrase */
     struct http_fields fields;
     struct slice lines; /* to send: `fields` already written as lines by h1_format_fields, or empty */
+    /* To send, over HTTP/1: what goes before `lines`, from the status line on, Date and Content-Length in it; or empty.
+       It is not copied and stays with the caller until reply_end. `length` is what that Content-Length says. */
+    struct slice start;
+    uint64_t length;
 };

@@ -2,7 +2,7 @@
 #include "http/uri.h"
 
 /* Classes of bytes (RFC 3986 section 2 and appendix A), one bit each. */
-enum { UNRESERVED = 1, SUB_DELIM = 2, PATHISH = 4, SCHEME = 8, TOLERATED = 16 };
+enum { UNRESERVED = 1, SUB_DELIM = 2, PATHISH = 4, SCHEME = 8, TOLERATED = 16, QUERY = 32 };
 static const uint8_t classes[256] = {
     ['A' ... 'Z'] = UNRESERVED | SCHEME,
     ['a' ... 'z'] = UNRESERVED | SCHEME,
@@ -21,7 +21,7 @@ static const uint8_t classes[256] = {
     [':'] = PATHISH,
     ['@'] = PATHISH,
     ['/'] = PATHISH,
-    ['?'] = PATHISH,
+    ['?'] = QUERY,
     ['['] = TOLERATED,
     [']'] = TOLERATED,
     ['^'] = TOLERATED,
@@ -39,19 +39,28 @@ static bool escape_at(struct slice s, size_t i)
     return i + 2 < s.n && ascii_hex(s.p[i + 1]) >= 0 && ascii_hex(s.p[i + 2]) >= 0;
 }
 
+/* How far `s` consists of such bytes and whole escapes. */
+static size_t span(struct slice s, unsigned allowed)
+{
+    for (size_t i = 0;; i += 3) {
+        while (i < s.n && class_of(s.p[i]) & allowed)
+            i++;
+        if (i == s.n || s.p[i] != '%' || !escape_at(s, i))
+            return i;
+    }
+}
+
+static err_t refuse(char c, const char *what)
+{
+    if (c == '%')
+        return fault(E_DATA, "%s: '%%' must be followed by two hexadecimal digits", what);
+    return fault(E_DATA, "%s: byte 0x%02x must be percent-encoded", what, (unsigned char)c);
+}
+
 static err_t check(struct slice s, unsigned allowed, const char *what)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (c == '%') {
-            if (!escape_at(s, i))
-                return fault(E_DATA, "%s: '%%' must be followed by two hexadecimal digits", what);
-            i += 2;
-        } else if (!(class_of(c) & allowed)) {
-            return fault(E_DATA, "%s: byte 0x%02x must be percent-encoded", what, (unsigned char)c);
-        }
-    }
-    return NULL;
+    size_t n = span(s, allowed);
+    return n == s.n ? NULL : refuse(s.p[n], what);
 }
 
 static err_t parse_port(struct slice s, uint16_t *port)
@@ -86,22 +95,24 @@ static err_t parse_bracketed(struct slice s, struct uri *u)
 
 static err_t parse_authority(struct slice s, struct uri *u)
 {
-    for (size_t i = s.n; i-- > 0;) { /* the last '@' ends the userinfo */
-        if (s.p[i] == '@') {
-            u->userinfo = slice_first(s, i);
-            u->has_userinfo = true;
-            s = slice_from(s, i + 1);
-            break;
-        }
-    }
-    TRY(check(u->userinfo, UNRESERVED | SUB_DELIM | PATHISH, "user"));
     u->has_authority = true;
+    for (size_t at = slice_find(s, '@', 0); at != SIZE_MAX;) { /* the last one ends the userinfo */
+        size_t next = slice_find(s, '@', at + 1);
+        if (next == SIZE_MAX) {
+            u->userinfo = slice_first(s, at);
+            u->has_userinfo = true;
+            s = slice_from(s, at + 1);
+            TRY(check(u->userinfo, UNRESERVED | SUB_DELIM | PATHISH, "user"));
+        }
+        at = next;
+    }
     if (s.n && s.p[0] == '[')
         return parse_bracketed(s, u);
-    size_t colon = slice_find(s, ':', 0);
-    u->host = slice_first(s, colon);
-    TRY(check(u->host, UNRESERVED | SUB_DELIM, "host"));
-    return colon == SIZE_MAX ? NULL : parse_port(slice_from(s, colon + 1), &u->port);
+    size_t end = span(s, UNRESERVED | SUB_DELIM);
+    u->host = slice_first(s, end);
+    if (end == s.n)
+        return NULL;
+    return s.p[end] == ':' ? parse_port(slice_from(s, end + 1), &u->port) : refuse(s.p[end], "host");
 }
 
 err_t uri_parse_authority(struct slice s, struct uri *out)
@@ -126,20 +137,21 @@ static struct slice cut_at(struct slice *rest, char a, char b, char c)
 static err_t parse_rest(struct slice s, struct uri *u)
 {
     const unsigned any = UNRESERVED | SUB_DELIM | PATHISH | TOLERATED;
-    u->path = cut_at(&s, '?', '#', '#');
-    TRY(check(u->path, any, "path"));
-    if (s.n && s.p[0] == '?') {
-        s = slice_from(s, 1);
-        u->query = cut_at(&s, '#', '#', '#');
+    size_t end = span(s, any);
+    u->path = slice_first(s, end);
+    if (end < s.n && s.p[end] == '?') {
+        s = slice_from(s, end + 1);
+        end = span(s, any | QUERY);
+        u->query = slice_first(s, end);
         u->has_query = true;
-        TRY(check(u->query, any, "query"));
     }
-    if (s.n) {
-        u->fragment = slice_from(s, 1);
-        u->has_fragment = true;
-        TRY(check(u->fragment, any, "fragment"));
-    }
-    return NULL;
+    if (end == s.n)
+        return NULL;
+    if (s.p[end] != '#')
+        return refuse(s.p[end], u->has_query ? "query" : "path");
+    u->fragment = slice_from(s, end + 1);
+    u->has_fragment = true;
+    return check(u->fragment, any | QUERY, "fragment");
 }
 
 err_t uri_parse_origin(struct slice s, struct uri *out)
@@ -147,9 +159,9 @@ err_t uri_parse_origin(struct slice s, struct uri *out)
     struct uri u = {0};
     if (s.n == 0 || s.p[0] != '/')
         return fault(E_DATA, "path: must begin with '/'");
-    if (slice_has(s, '#'))
-        return fault(E_DATA, "path: a fragment ('#') is never sent");
     TRY(parse_rest(s, &u));
+    if (u.has_fragment)
+        return fault(E_DATA, "path: a fragment ('#') is never sent");
     *out = u;
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * answer.c -- answers made from stored responses: whole, 304, 206 and 416. The common case, a whole fresh object for
- * a plain GET, copies its finished head, appends Age and Cache-Status, and leaves in one write.
+ * a plain GET, takes the finished head where it is, writes Age and Cache-Status, and leaves in one write.
  */
 #include "app/proxy/internal.h"
 
@@ -12,7 +12,7 @@
 #include "http/cond.h"
 #include "http/date.h"
 
-enum { EXTRA_ROOM = 32 + VERDICT_ROOM, SEND_FILE_MIN = 32 << 10 };
+enum { EXTRA_ROOM = 64 + VERDICT_ROOM, SEND_FILE_MIN = 32 << 10 };
 
 /* ---- What the client asks of it (RFC 9110 sections 13 and 14, as RFC 9111 section 4.3.2 applies them) ---- */
 
@@ -73,36 +73,21 @@ static char *put(char *at, struct slice s)
     return at + s.n;
 }
 
-static err_t add_to_copy(struct job *j, struct http_fields *f, struct slice age, struct slice status)
-{
-    struct http_field *v = ARENA_ARRAY(j->arena, struct http_field, (size_t)f->n + 2);
-    if (!v)
-        return E_NO_MEMORY;
-    memcpy(v, f->v, f->n * sizeof *v);
-    f->v = v;
-    f->cap = (uint16_t)(f->n + 2);
-    return fields_push(f, S("Age"), age) && fields_push(f, S("Cache-Status"), status) ? NULL : E_NO_MEMORY;
-}
-
-/* The whole head of a hit as lines and as fields, in the arena. */
+/* The head of a hit over HTTP/1: the object's own, as it stands there, and two lines more. */
 static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age, struct http_response *r)
 {
     char digits[SLICE_U64];
-    struct slice age_text = slice_of_u64((uint64_t)age, digits);
-    char *lines = arena_new(j->arena, o->head.n + EXTRA_ROOM, 1);
+    char *lines = arena_new(j->arena, EXTRA_ROOM, 1);
     if (!lines)
         return E_NO_MEMORY;
-    char *at = put(put(lines, o->head), S("Age: "));
-    struct slice age_field = slice_of(at, age_text.n);
-    at = put(put(put(at, age_text), S("\r\n")), S("Cache-Status: "));
-    struct slice status_field = slice_of(at, verdict_format(&j->verdict, at));
-    at = put(at + status_field.n, S("\r\n"));
-    j->ex->note = status_field;
+    char *at = put(put(put(lines, S("Age: ")), slice_of_u64((uint64_t)age, digits)), S("\r\nCache-Status: "));
+    j->ex->note = slice_of(at, verdict_format(&j->verdict, at));
+    at = put(at + j->ex->note.n, S("\r\n"));
     r->status = o->info.status;
-    r->fields = o->fields; /* HTTP/1 only asks which ones there are, and sends the lines */
-    if (j->in->version >= 20)
-        TRY(add_to_copy(j, &r->fields, age_field, status_field));
+    r->fields = o->fields; /* only asked which ones there are */
     r->lines = slice_of(lines, (size_t)(at - lines));
+    r->start = o->start;
+    r->length = o->body->length;
     return NULL;
 }
 
@@ -236,7 +221,7 @@ static err_t answer_416(struct job *j, const struct cache_object *o, tick until)
 
 static err_t answer_whole(struct job *j, const struct cache_object *o, int64_t age, tick until)
 {
-    if (j->route == ROUTE_ADDRESS) {
+    if (j->route == ROUTE_ADDRESS || !o->body || j->in->version >= 20) {
         struct http_fields f = {0};
         TRY(copied_fields(j, o, age, NULL, &f));
         TRY(answer_head(j, o->info.status, SLICE_NONE, &f, until));

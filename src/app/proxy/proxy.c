@@ -305,6 +305,7 @@ static err_t find_route(struct job *j, bool *answered, tick until)
         if (!j->target.host.n) /* HTTP/1.0 */
             origins_name(j->p->origins, &j->target);
         j->host = j->in->form == TARGET_ABSOLUTE ? SLICE_NONE : fields_get(&j->in->fields, F_HOST);
+        j->secure = j->ex->secure;
     } else if (j->in->form == TARGET_ABSOLUTE) {
         j->route = ROUTE_FORWARD;
     } else if (address_route(j)) {
@@ -321,8 +322,9 @@ static err_t find_route(struct job *j, bool *answered, tick until)
             return front_page(j, until);
         return job_refuse(j, 404, "Nothing here: this is a proxy. Its own pages have the form /host/path.", until);
     }
-    j->secure = slice_eq_case(j->target.scheme, S("https"));
-    if (!j->secure && !slice_eq_case(j->target.scheme, S("http")))
+    if (j->route != ROUTE_REVERSE)
+        j->secure = slice_eq_case(j->target.scheme, S("https"));
+    if (j->route != ROUTE_REVERSE && !j->secure && !slice_eq_case(j->target.scheme, S("http")))
         return job_refuse(j, 400, "Only http and https can be fetched.", until);
     if (!j->host.n) {
         struct buf b = {.max = 512};
