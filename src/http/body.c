@@ -179,10 +179,10 @@ static err_t size_byte(struct chunked *c, char b)
 {
     int d = ascii_hex(b);
     if (d >= 0 && c->state == SIZE) {
-        if (c->digits == 15) /* 60 bits: no file is larger */
+        if (c->left >> 56 || c->digits == CHUNKED_DIGITS_MAX) /* 60 bits: no file is larger */
             return bad("chunk size too large");
         c->left = c->left << 4 | (uint64_t)d;
-        c->digits++;
+        c->digits++; /* zeros in front count, too */
         return NULL;
     }
     if (c->digits == 0)

@@ -41,7 +41,7 @@ struct chunked {
     uint8_t state, digits;
     struct buf *trailers;
 };
-enum { CHUNKED_LINE_MAX = 4096, CHUNKED_EXTRA_MAX = 16 << 10 };
+enum { CHUNKED_LINE_MAX = 4096, CHUNKED_EXTRA_MAX = 16 << 10, CHUNKED_DIGITS_MAX = 64 };
 
 /* Takes framing and at most one run of data off the front of `in`: `*used` bytes were taken and `*data` (a part of
    them, maybe empty) is content. Call again while there is input and !*done. E_DATA, E_HEADER_TOO_LARGE. */

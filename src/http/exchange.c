@@ -17,6 +17,15 @@ err_t request_body(struct exchange *x, void *p, size_t cap, size_t *got, tick un
     return NULL;
 }
 
+err_t request_skip_body(struct exchange *x, uint64_t max, tick until)
+{
+    char sink[1024];
+    size_t got;
+    while (!x->body_done && x->received <= max)
+        TRY(request_body(x, sink, sizeof sink, &got, until));
+    return NULL;
+}
+
 err_t reply_interim(struct exchange *x, const struct http_response *r, tick until)
 {
     CHECK(r->status >= 100 && r->status < 200 && x->status == 0);
@@ -181,7 +190,7 @@ err_t reply_error_fields(struct exchange *x, uint16_t status, struct slice detai
 {
     if (x->error_page) {
         bool sent = false;
-        TRY(x->error_page(x, status, detail, x->conf, &sent, until));
+        TRY(x->error_page(x, status, extra, x->conf, &sent, until));
         if (sent)
             return NULL;
     }
@@ -205,13 +214,22 @@ err_t reply_error(struct exchange *x, uint16_t status, struct slice detail, tick
     return reply_error_fields(x, status, detail, NULL, until);
 }
 
+/* The page of an error; what may be over soon says when to come again (RFC 9110 section 10.2.3). */
+static err_t reply_failure(struct exchange *x, err_t failed, tick until)
+{
+    struct slice detail = arena_copy(x->arena, slice_z(fault_detail())); /* the page's own faults overwrite it */
+    struct http_fields extra = {0};
+    if (failed->http == 503 && failed->retry && !fields_add(x->arena, &extra, S("Retry-After"), S("1")))
+        return E_NO_MEMORY;
+    return reply_error_fields(x, failed->http, detail, &extra, until);
+}
+
 void exchange_conclude(struct exchange *x, err_t failed, tick until)
 {
     if (x->detached)
         return;
     if (failed && x->status == 0) {
-        struct slice detail = arena_copy(x->arena, slice_z(fault_detail())); /* the page's own faults overwrite it */
-        failed = failed == E_CANCELED ? failed : reply_error(x, failed->http, detail, until);
+        failed = failed == E_CANCELED ? failed : reply_failure(x, failed, until);
     } else if (!failed && x->status == 0) {
         failed = reply_error(x, 500, SLICE_NONE, until);
     }

@@ -38,9 +38,10 @@ struct exchange_ops {
     err_t (*detach)(struct exchange *, struct stream **, struct slice *early);
 };
 
-/* A page in place of the built-in one: sends it and returns true through *sent. */
-typedef err_t error_page_fn(struct exchange *, uint16_t status, struct slice detail, const void *conf, bool *sent,
-                            tick until);
+/* A page in place of the built-in one: sends it, with the fields of `extra` (NULL: none), and returns true through
+   *sent. */
+typedef err_t error_page_fn(struct exchange *, uint16_t status, const struct http_fields *extra, const void *conf,
+                            bool *sent, tick until);
 
 struct exchange {
     const struct exchange_ops *ops;
@@ -67,6 +68,8 @@ typedef err_t handler_fn(struct exchange *, const void *conf, tick until);
 
 /* got 0 = the whole body was read. Sends 100 (Continue) on the first call when the client waits for it. */
 MUST err_t request_body(struct exchange *, void *, size_t cap, size_t *got, tick until);
+/* Read and drop the body; one that is longer than `max` bytes only so far: then body_done stays false. */
+MUST err_t request_skip_body(struct exchange *, uint64_t max, tick until);
 MUST err_t reply_interim(struct exchange *, const struct http_response *, tick until);
 MUST err_t reply_head(struct exchange *, const struct http_response *, tick until);
 MUST err_t reply_body(struct exchange *, struct slice, tick until);

@@ -186,7 +186,8 @@ static void refuse(struct h1_exchange *h, err_t e)
     struct h1_work *w = h->work;
     struct slice line = slice_of(w->in.p + w->at, w->in.n - w->at);
     line = slice_first(line, slice_find(line, '\r', 0) < 100 ? slice_find(line, '\r', 0) : 100);
-    h->x.request = (struct http_request){.method = M_OTHER, .version = 11, .target_text = line};
+    enum http_method m = h->x.request.method == M_HEAD ? M_HEAD : M_OTHER; /* which never gets content */
+    h->x.request = (struct http_request){.method = m, .version = 11, .target_text = line};
     h->x.conf = use->site->conf;
     h->x.error_page = use->site->error_page;
     h->x.body_done = true;
@@ -214,6 +215,13 @@ static void linger(struct conn *c, struct h1_work *w)
         total += got;
 }
 
+/* A client that asked for the end has mostly said all that it will: it may be hung up on when nothing of that is unread. */
+static bool may_hang_up(const struct h1_exchange *h)
+{
+    return h->x.broken || (h->x.body_done && h->work->at == h->work->in.n &&
+                           fields_has_token(&h->x.request.fields, F_CONNECTION, S("close")));
+}
+
 static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
 {
     struct h1_exchange h = {.x = {.ops = &h1_exchange_ops, .arena = &w->arena, .peer = &h.peer}, .conn = c, .work = w};
@@ -239,7 +247,7 @@ static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
     if (looks_whole(&h))
         stream_break(c->stream);
     buf_free(&h.raw_trailers);
-    if (!keep && !h.x.broken && !fields_has_token(&h.x.request.fields, F_CONNECTION, S("close")))
+    if (!keep && !may_hang_up(&h))
         linger(c, w);
     arena_reset(&w->arena);
     *next = keep ? CONN_PARK : CONN_CLOSE;

@@ -94,6 +94,26 @@ class Changes(test_serve.Serve):
         self.assertEqual(self.ask('/a.txt').status, 200)
 
 
+    def test_written_to_without_a_pause_is_to_be_asked_for_later(self):
+        stop = threading.Event()
+        os.truncate(os.path.join(self.root, 'a.txt'), 256 * MIB)  # so large that a pause must last 0.4 s to be one
+
+        def write():
+            with open(os.path.join(self.root, 'a.txt'), 'r+b', buffering=0) as f:
+                while not stop.is_set():
+                    os.pwrite(f.fileno(), b'x', 0)
+                    stop.wait(0.005)
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            a = self.ask('/a.txt')
+            self.assertEqual((a.status, a.head.get('retry-after')), (503, '1'))
+        finally:
+            stop.set()
+            writer.join()
+        self.wait_until(lambda: self.ask('/a.txt', method='HEAD').status == 200, what='the file at rest')
+
+
 class Rewriting(test_serve.Serve):
     """A body that arrives whole is the file as it was at one moment, whenever and however slowly it is read."""
     COPIED = (64 * KIB, 256 * KIB, MIB, 10 * MIB)

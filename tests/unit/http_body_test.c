@@ -209,6 +209,7 @@ static void bad_chunks(void **state)
         "5;\x01\r\n",
         "5;a\nhello\r\n0\r\n\r\n",
         "1000000000000000\r\n",
+        "00000000000000000000000000000000000000000000000000000000000000005\r\nhello\r\n0\r\n\r\n",
         "ffffffffffffffffffff\r\n",
         "0\r\nA b\r\n\r\n",
         "0\r\n A: b\r\n\r\n",

@@ -93,19 +93,32 @@ static err_t send_whole(struct exchange *x, struct file *f, tick until)
     return reply_end(x, until);
 }
 
-/* A 304 carries the fields that a 200 would have had and that matter to caches (RFC 9110 section 15.4.5). */
-static err_t not_modified(struct exchange *x, struct file *f, tick until)
+/* A 304 carries the fields that a 200 would have had and that matter to caches, and no date beside the tag (RFC 9110
+   section 15.4.5). */
+static err_t not_modified(struct exchange *x, struct slice etag, struct slice cache_control, tick until)
 {
     struct http_response r = {.status = 304};
-    bool ok = fields_add_id(x->arena, &r.fields, F_ETAG, f->cond.etag) &&
-              fields_add_id(x->arena, &r.fields, F_LAST_MODIFIED, slice_of(f->modified, 29));
-    struct slice control = fields_get(&f->whole.fields, F_CACHE_CONTROL);
-    if (ok && control.p)
-        ok = fields_add_id(x->arena, &r.fields, F_CACHE_CONTROL, control);
-    if (!ok)
+    if ((etag.n && !fields_add_id(x->arena, &r.fields, F_ETAG, etag)) ||
+        (cache_control.n && !fields_add_id(x->arena, &r.fields, F_CACHE_CONTROL, cache_control)))
         return E_NO_MEMORY;
-    TRY(reply_head(x, &r, until));
-    return reply_end(x, until);
+    return reply_whole(x, &r, SLICE_NONE, until);
+}
+
+static err_t precondition(struct exchange *x, const struct cond_resource *c, struct slice cache_control, bool *sent,
+                          tick until)
+{
+    enum cond_result result = cond_check(&x->request.fields, x->request.method, c, wall_now() / TICK_S);
+    *sent = result != COND_GO_ON;
+    if (result == COND_NOT_MODIFIED)
+        return not_modified(x, c->etag, cache_control, until);
+    if (result == COND_FAILED)
+        return reply_error(x, 412, S("this is not what the request expects it to be"), until);
+    return NULL;
+}
+
+err_t answer_precondition(struct exchange *x, struct slice cache_control, bool *sent, tick until)
+{
+    return precondition(x, &(struct cond_resource){.exists = true}, cache_control, sent, until);
 }
 
 static err_t unsatisfiable(struct exchange *x, struct file *f, tick until)
@@ -117,13 +130,16 @@ static err_t unsatisfiable(struct exchange *x, struct file *f, tick until)
     return reply_error_fields(x, 416, S("the file has no such bytes"), &extra, until);
 }
 
-/* The fields of a 206: those of the whole but for the length, and the type when there are several parts. */
+/* The fields of a 206: those of the whole but for the length, and the type when there are several parts. Who sends
+   If-Range has a part already, and with it what else is known of the whole (RFC 9110 section 15.3.7). */
 static err_t partial_head(struct exchange *x, struct file *f, struct http_response *r, uint64_t length, bool several)
 {
+    bool known = fields_has(&x->request.fields, F_IF_RANGE);
     *r = (struct http_response){.status = 206};
     for (uint16_t i = 0; i < f->whole.fields.n; i++) {
         const struct http_field *v = &f->whole.fields.v[i];
-        if (v->id == F_CONTENT_LENGTH || (several && v->id == F_CONTENT_TYPE))
+        if (v->id == F_CONTENT_LENGTH || (v->id == F_CONTENT_TYPE && (several || known)) ||
+            (v->id == F_LAST_MODIFIED && known))
             continue;
         if (!fields_add(x->arena, &r->fields, v->name, v->value))
             return E_NO_MEMORY;
@@ -166,19 +182,14 @@ static err_t send_several(struct exchange *x, struct file *f, const struct range
 static err_t conditional(struct exchange *x, struct file *f, tick until)
 {
     const struct http_fields *q = &x->request.fields;
-    int64_t now_s = wall_now() / TICK_S;
-    switch (cond_check(q, x->request.method, &f->cond, now_s)) {
-    case COND_NOT_MODIFIED:
-        return not_modified(x, f, until);
-    case COND_FAILED:
-        return reply_error(x, 412, S("the file is not what the request expects it to be"), until);
-    case COND_GO_ON:
-        break;
-    }
     struct range v[RANGE_MAX];
     int n;
+    bool sent;
+    TRY(precondition(x, &f->cond, fields_get(&f->whole.fields, F_CACHE_CONTROL), &sent, until));
+    if (sent)
+        return NULL;
     if (x->request.method != M_GET || !fields_has(q, F_RANGE) || fields_count(q, F_RANGE) > 1 ||
-        !cond_range_allowed(q, &f->cond, now_s))
+        !cond_range_allowed(q, &f->cond, wall_now() / TICK_S))
         return send_whole(x, f, until);
     switch (range_parse(fields_get(q, F_RANGE), f->size, v, &n)) {
     case RANGE_UNSATISFIABLE:
@@ -195,9 +206,13 @@ err_t answer_file(struct exchange *x, struct file *f, tick until)
     return is_plain(&x->request.fields) ? send_whole(x, f, until) : conditional(x, f, until);
 }
 
-err_t answer_error_page(struct exchange *x, uint16_t status, struct file *f, tick until)
+err_t answer_error_page(struct exchange *x, uint16_t status, struct file *f, const struct http_fields *extra,
+                        tick until)
 {
     struct http_response r = {.status = status};
+    for (uint16_t i = 0; extra && i < extra->n; i++)
+        if (!fields_add(x->arena, &r.fields, extra->v[i].name, extra->v[i].value))
+            return E_NO_MEMORY;
     if (!fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE, f->type) ||
         !fields_add_id(x->arena, &r.fields, F_CONTENT_LENGTH, slice_z(f->length)))
         return E_NO_MEMORY;

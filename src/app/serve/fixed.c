@@ -95,6 +95,10 @@ err_t fixed_answer(const struct fixed *f, struct exchange *x, bool *sent, tick u
         const struct route *r = &f->routes[i];
         if (!slice_eq(r->path, x->request.target.path))
             continue;
+        if (!r->redirect)
+            TRY(answer_precondition(x, SLICE_NONE, sent, until));
+        if (*sent)
+            return NULL;
         *sent = true;
         return r->redirect ? answer_redirect(x, 301, r->value, until)
                            : reply_text(x, 200, type_of(r->value), r->value, until);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/serve/answer.h"
 #include "base/buf.h"
 #include "base/text.h"
 #include "rt/offload.h"
@@ -153,8 +154,11 @@ static err_t send_page(struct exchange *x, const struct listing *l, tick until)
 err_t listing_send(struct exchange *x, int fd, bool dotfiles, tick until)
 {
     struct listing l = {.fd = fd, .dotfiles = dotfiles};
-    err_t e = offload(read_folder, &l, until);
-    if (!e)
+    bool sent = false;
+    err_t e = answer_precondition(x, S("no-cache"), &sent, until);
+    if (!e && !sent)
+        e = offload(read_folder, &l, until);
+    if (!e && !sent)
         e = send_page(x, &l, until);
     for (size_t i = 0; i < l.n; i++)
         free(l.v[i].text);

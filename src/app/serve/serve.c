@@ -19,6 +19,8 @@ struct serve {
     struct files **files; /* by worker */
 };
 
+enum { BODY_DROPPED_MAX = 64 << 10 };
+
 static const char *const usual_index[] = {"index.html", "index.htm"};
 
 err_t serve_new(const struct serve_options *o, struct serve **out)
@@ -159,6 +161,25 @@ static err_t serve_path(const struct serve *s, struct exchange *x, tick until)
 
 /* ---- The handler ---- */
 
+/* The absolute form names a scheme; https over an open connection must be refused (RFC 9110 section 7.4). */
+static err_t check_scheme(const struct exchange *x)
+{
+    struct slice scheme = x->request.target.scheme;
+    if (slice_eq_case(scheme, S("https")))
+        return x->secure ? NULL : fault(E_MISDIRECTED, "https is not to be had over this connection");
+    return slice_eq_case(scheme, S("http")) ? NULL : fault(E_BAD_REQUEST, "only http and https URLs are served here");
+}
+
+/* A body means nothing here. A short one is read before the answer all the same: one that is framed wrongly gets the
+   400 that it must get (RFC 9112 section 6.3). Who waits for 100 (Continue) gets the answer instead. */
+static err_t drop_body(struct exchange *x, tick until)
+{
+    bool waits = x->request.version >= 11 && fields_has(&x->request.fields, F_EXPECT);
+    if (waits || (x->body_length > BODY_DROPPED_MAX && x->body_length != UINT64_MAX))
+        return NULL;
+    return request_skip_body(x, BODY_DROPPED_MAX, until);
+}
+
 static err_t refuse_method(struct exchange *x, tick until)
 {
     struct http_fields extra = {0};
@@ -180,6 +201,10 @@ static err_t options(struct exchange *x, tick until)
 err_t serve_handler(struct exchange *x, const void *conf, tick until)
 {
     const struct serve *s = conf;
+    if (!x->body_done)
+        TRY(drop_body(x, until));
+    if (x->request.form == TARGET_ABSOLUTE)
+        TRY(check_scheme(x));
     if (x->request.method == M_OPTIONS)
         return options(x, until);
     if (x->request.method != M_GET && x->request.method != M_HEAD)
@@ -195,17 +220,16 @@ err_t serve_handler(struct exchange *x, const void *conf, tick until)
     return sent ? NULL : serve_path(s, x, until);
 }
 
-err_t serve_error_page(struct exchange *x, uint16_t status, struct slice detail, const void *conf, bool *sent,
-                       tick until)
+err_t serve_error_page(struct exchange *x, uint16_t status, const struct http_fields *extra, const void *conf,
+                       bool *sent, tick until)
 {
-    (void)detail;
     const struct serve *s = conf;
     const char *name = fixed_error_page(s->fixed, status);
     struct file *f;
     if (!name || file_open(files_here(s), name, SLICE_NONE, &f))
         return NULL; /* the built-in page */
     *sent = true;
-    err_t e = answer_error_page(x, status, f, until);
+    err_t e = answer_error_page(x, status, f, extra, until);
     file_unref(f);
     return e;
 }
