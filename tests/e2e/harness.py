@@ -15,6 +15,7 @@ Nothing here sleeps to synchronise: it waits for lines, for bytes, or polls a co
 """
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -50,6 +51,16 @@ def free_port(kind=socket.SOCK_STREAM):
     with socket.socket(socket.AF_INET, kind) as s:
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
+
+
+def many_descriptors(wanted):
+    """Let this process hold `wanted` more of them, or as many as it may; how many that is (at least 900)."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    got = min(wanted, hard - 100)
+    if got < 900:
+        raise AssertionError(f'the descriptor limit is too low for this test: {hard}')
+    return got
 
 
 def split_addr(text):

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -297,17 +298,30 @@ class Strictness(Serve):
 
 
 class Clients(Serve):
-    def test_one_byte_a_time_one_that_never_reads_and_a_thousand_silent_ones(self):
+    def answered_at_once(self):
+        start = time.monotonic()
+        self.assertEqual(self.ask('/a.txt').status, 200)
+        self.assertLess(time.monotonic() - start, 0.1)
+
+    def test_one_byte_a_time_one_that_never_reads_and_ten_thousand_silent_ones(self):
         slow, deaf = self.conn(), self.conn()
         deaf.send(get('/big.bin') * 50)
         slow.send(b'GET /')
-        silent = [self.conn() for _ in range(1000)]
-        for i in range(20):
+        silent = []
+        for i in range(harness.many_descriptors(10000)):
+            silent.append(self.conn())
+            if i % 10 == 0:
+                silent[-1].send(b'G')  # these have begun, and go no further
+            if i % 500 == 0:
+                slow.send(b'x')
+                self.answered_at_once()
+        for _ in range(20):
             slow.send(b'x')
-            start = time.monotonic()
-            self.assertEqual(self.ask('/a.txt').status, 200)
-            self.assertLess(time.monotonic() - start, 0.1)
-        self.assertEqual(len(silent), 1000)
+            self.answered_at_once()
+        silent[0].send(get('/a.txt')[1:])  # one of them was only slow
+        silent[-1].send(get('/a.txt'))
+        for c in silent[0], silent[-1]:
+            self.assertEqual(Answer(c).body, b'0123456789')
 
     def test_ten_thousand_idle_connections(self):
         """Run by a child, whose descriptors are its own."""
@@ -360,6 +374,21 @@ print(len(conns))
         c = self.conn(s)
         c.send(get('/a.txt'))
         self.assertEqual(Answer(c).status, 503)
+
+    def test_the_limit_of_connections_is_one_for_all_workers(self):
+        s = self.serve('--max-connections', '6', '--workers', '3')
+        held = [self.conn(s) for _ in range(30)]
+        for c in held:
+            c.send(b'GET /a.txt HTTP/1.1\r\n')  # begun, so that none is idle and makes room
+        def refused():
+            return select.select([c.sock for c in held], [], [], 0)[0]
+        self.wait_until(lambda: len(refused()) == 24, what='24 of 30 turned away')
+        for c in held:
+            status = 503
+            if c.sock not in refused():
+                c.send(b'Host: h\r\n\r\n')
+                status = 200
+            self.assertEqual(Answer(c).status, status)
 
     def test_serial_serves_one_at_a_time(self):
         s = self.serve('--serial')
