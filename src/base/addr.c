@@ -65,7 +65,8 @@ err_t addr_parse_listen(struct slice s, uint16_t default_port, struct addr *out)
     } else if (colon == SIZE_MAX && slice_u64(s, &number)) {
         host = S("127.0.0.1");
     }
-    if ((port.n && !slice_u64(port, &number)) || (colon != SIZE_MAX && !bare_v6 && port.n == 0) || number > 65535)
+    if (s.n == 0 || (port.n && !slice_u64(port, &number)) || (colon != SIZE_MAX && !bare_v6 && port.n == 0) ||
+        number > 65535)
         return fault(E_USAGE, "'%.*s' is not [ADDR]:PORT", SLICE_ARG(s));
     if (host.n == 0 || slice_eq(host, S("*"))) {
         *out = addr_v6(in6addr_any, 0, (uint16_t)number);

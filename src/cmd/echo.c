@@ -36,6 +36,10 @@ static err_t listen_serve(struct listen_conf *c)
 {
     if (c->once && !c->udp)
         return fault(E_USAGE, "--once goes with --udp");
+    if (c->rate_limit && !c->udp)
+        return fault(E_USAGE, "--rate-limit goes with --udp");
+    if (c->idle <= 0)
+        return fault(E_USAGE, "--idle-timeout must be longer than nothing");
     TRY(daemon_bind(&c->daemon, &echo_listen_role, USUAL_ADDRESS, c->udp ? LISTEN_UDP : 0));
     struct trace_sink *sink = NULL;
     if (c->trace)
@@ -46,7 +50,7 @@ static err_t listen_serve(struct listen_conf *c)
                                      .count = c->daemon.point_count,
                                      .udp = c->udp,
                                      .once = c->once,
-                                     .max_connections = c->max_connections,
+                                     .max_connections = c->max_connections ? c->max_connections : UINT64_MAX,
                                      .idle_ms = c->idle / TICK_MS,
                                      .rate_limit = c->rate_limit,
                                      .ended = worker_stop,
@@ -60,6 +64,7 @@ static int listen_run(void *conf, int argc, char **argv)
 {
     (void)argc, (void)argv;
     struct listen_conf *c = conf;
+    c->daemon.role = &echo_listen_role;
     return daemon_end(&c->daemon, listen_serve(c));
 }
 
@@ -77,7 +82,7 @@ static const struct opt listen_opts[] = {
      .type = OPT_SIZE,
      .offset = AT(max_connections),
      .arg = "N",
-     .help = "clients at a time; more are closed at once",
+     .help = "clients at a time; more are closed at once; 0: as many as descriptors",
      .init = "1000"},
     {.name = "idle-timeout",
      .type = OPT_DURATION,
@@ -135,7 +140,9 @@ static int client_run(void *conf, int argc, char **argv)
                                      .udp = c->udp,
                                      .no_newline = c->no_newline,
                                      .timeout_ms = c->timeout / TICK_MS};
-    err_t e = c->trace ? trace_open(c->trace, false, &c->client.trace) : NULL;
+    err_t e = c->timeout <= 0 ? fault(E_USAGE, "--timeout must be longer than nothing") : NULL;
+    if (!e && c->trace)
+        e = trace_open(c->trace, false, &c->client.trace);
     if (!e)
         e = oneshot(client_fiber, &c->client, NULL);
     trace_close(c->client.trace);

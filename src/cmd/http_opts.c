@@ -41,8 +41,13 @@ static err_t check(const struct http_conf *c)
         return fault(E_USAGE, "--max-header must be from %d to %d bytes", HEADER_MIN, HEADER_MAX);
     if ((int64_t)c->max_connections < 0 || (int64_t)c->max_connections_per_client < 0)
         return fault(E_USAGE, "a limit of connections cannot be negative");
-    if (c->header_timeout <= 0 || c->body_timeout <= 0 || c->idle_timeout <= 0)
-        return fault(E_USAGE, "a timeout must be longer than nothing");
+    const struct {
+        const char *name;
+        int64_t time;
+    } timeouts[] = {{"header", c->header_timeout}, {"body", c->body_timeout}, {"idle", c->idle_timeout}};
+    for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++)
+        if (timeouts[i].time <= 0)
+            return fault(E_USAGE, "--%s-timeout must be longer than nothing", timeouts[i].name);
     return NULL;
 }
 
@@ -80,7 +85,7 @@ err_t http_opts_tls(const struct http_conf *c, unsigned alpn, struct tls **out)
     if (c->tls_cert.n != c->tls_key.n)
         return fault(E_USAGE, "each --tls-cert wants a --tls-key");
     if (n == 0)
-        return NULL;
+        return c->keylog ? fault(E_USAGE, "--keylog wants --tls-cert or --tls-auto") : NULL;
     struct tls_pair *pairs = calloc(n, sizeof *pairs);
     if (!pairs)
         return E_NO_MEMORY;

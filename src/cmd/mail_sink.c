@@ -110,6 +110,7 @@ static int run(void *conf, int argc, char **argv)
 {
     (void)argc, (void)argv;
     struct sink_conf *c = conf;
+    c->daemon.role = &mail_sink_role;
     int status = daemon_end(&c->daemon, serve(c));
     mail_sink_close(&c->sink);
     tls_unref(c->sink.tls);

@@ -215,7 +215,8 @@ static void linger(struct conn *c, struct h1_work *w)
         total += got;
 }
 
-/* A client that asked for the end has mostly said all that it will: it may be hung up on when nothing of that is unread. */
+/* A client that asked for the end has mostly said all that it will: it may be hung up on when nothing of that is
+   unread. */
 static bool may_hang_up(const struct h1_exchange *h)
 {
     return h->x.broken || (h->x.body_done && h->work->at == h->work->in.n &&

@@ -312,6 +312,7 @@ static void accept_fiber(void *arg)
     struct addr peer;
     for (int fd; !io_accept_now(a.fd, &fd, &peer);)
         welcome(a.loop, fd, &peer, a.point);
+    listen_stop(a.point, worker_index());
 }
 
 /* Keeps the loop turning, and the acceptors within reach of the drain. */

@@ -167,6 +167,7 @@ err_t listen_open(struct listen_point *p, int workers)
     int count = p->addr.sa.sa_family == AF_UNIX ? 1 : workers, passed = passed_socket(p);
     p->fd_count = 0;
     p->bound_path = false;
+    p->passed = passed >= 0;
     p->fds = calloc((size_t)count, sizeof *p->fds);
     if (!p->fds)
         return E_NO_MEMORY;
@@ -179,6 +180,12 @@ err_t listen_open(struct listen_point *p, int workers)
 int listen_fd(const struct listen_point *p, int worker)
 {
     return p->fds[worker % p->fd_count];
+}
+
+void listen_stop(const struct listen_point *p, int worker)
+{
+    if (!p->passed)
+        sys_stop_listening(listen_fd(p, worker)); /* fails only when another worker has done so */
 }
 
 void listen_close(struct listen_point *p)

@@ -22,10 +22,14 @@ struct listen_point {
     int fd_count; /* one a worker, or one shared when systemd passed it */
     int *fds;
     bool bound_path; /* we made the Unix socket's file */
+    bool passed;     /* by systemd */
 };
 
 /* Bind `workers` sockets. Fills in the port when it was 0. E_BUSY ("address already in use: 127.0.0.1:80"),
    E_PERMISSION, E_USAGE. Sockets passed by systemd (LISTEN_FDS) with the same address are taken over. */
 MUST err_t listen_open(struct listen_point *, int workers);
 int listen_fd(const struct listen_point *, int worker);
+/* Further connections to this worker's socket are refused, and who still waits to be accepted is reset. A socket that
+   systemd passed goes on listening, for the process that it will start next. */
+void listen_stop(const struct listen_point *, int worker);
 void listen_close(struct listen_point *);

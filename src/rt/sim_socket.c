@@ -330,6 +330,12 @@ int sys_shutdown_write(int fd)
     return 0;
 }
 
+int sys_stop_listening(int fd)
+{
+    sim_sock_of(fd)->state = FRESH;
+    return 0;
+}
+
 static void cut(struct sock *s, bool reset)
 {
     struct sock *peer = s->peer;

@@ -143,6 +143,11 @@ int sys_shutdown_write(int fd)
     return shutdown(fd, SHUT_WR);
 }
 
+int sys_stop_listening(int fd)
+{
+    return shutdown(fd, SHUT_RD);
+}
+
 int sys_close(int fd)
 {
     return close(fd);

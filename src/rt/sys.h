@@ -25,6 +25,7 @@ ssize_t sys_peek(int fd, void *p, size_t n);
 int sys_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags);
 int sys_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags);
 int sys_shutdown_write(int fd);
+int sys_stop_listening(int fd);
 int sys_close(int fd);
 
 /* Making sockets: non-blocking and CLOEXEC. */

@@ -139,6 +139,23 @@ class Daemon(harness.TestCase):
             self.assertEqual(harness.dialogue(p.port, b'bye'), b'Welcome\nBYE')
             self.assertEqual(p.stop(), 0)
 
+    def test_a_passed_socket_outlives_the_server(self):
+        with socket.socket() as passed:
+            passed.bind(('127.0.0.1', 0))
+            passed.listen()
+            port = passed.getsockname()[1]
+            os.set_inheritable(passed.fileno(), True)
+            script = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve "$1"'
+            for _ in range(2):  # what came while the first was away is served by the second
+                p = harness.Process(['sh', '-c', script, harness.L7, self.tmpdir], env=harness.environment(), pass_fds=[passed.fileno()])
+                self.addCleanup(p.stop)
+                self.assertEqual(p.port, port)
+                with harness.Conn(port) as c:
+                    c.send(b'GET / HTTP/1.1\r\nHost: h\r\n\r\n')
+                    self.assertIn(b'200 OK', c.recv_until(b'\r\n'))
+                self.assertEqual(p.stop(), 0)
+                harness.Conn(port).close()
+
     def test_metrics(self):
         s = self.start([*self.LISTEN, '--metrics', '127.0.0.1:0'])
         harness.dialogue(s.port, b'bye')

@@ -478,7 +478,7 @@ class Running(Serve):
         self.assertEqual((row['method'], row['target'], row['status'], row['bytes']), ('GET', '/a.txt', 200, 10))
 
     def test_wrong_usage(self):
-        for args, code, words in (([os.path.join(self.tmpdir, 'absent')], 1, 'absent'), (['--respond', 'x'], 2, '--respond'),
+        for args, code, words in (([os.path.join(self.tmpdir, 'absent')], 2, 'absent'), (['--respond', 'x'], 2, '--respond'),
                                   (['--error-page', '40=/x'], 2, '--error-page'), (['--max-header', '1'], 2, '--max-header'),
                                   (['--listen', self.server.addr()[0] + ':' + str(self.server.port)], 1, 'in use'),
                                   (['--tls-cert', '/x'], 2, '--tls-key'), (['a', 'b'], 2, '')):

@@ -46,8 +46,8 @@ static void listen_forms(void **state)
     } rows[] = {
         {"127.0.0.1:81", "127.0.0.1:81"}, {"[::1]:81", "[::1]:81"},       {":81", "[::]:81"}, {"81", "127.0.0.1:81"},
         {"10.1.2.3", "10.1.2.3:9"},       {"localhost:0", "127.0.0.1:0"}, {"*:81", "[::]:81"}};
-    static const char *const bad[] = {"127.0.0.1:",  "127.0.0.1:65536", "127.0.0.1:-1",
-                                      "127.0.0.1:x", "nowhere:80",      "99999"};
+    static const char *const bad[] = {
+        "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:x", "nowhere:80", "99999", ""};
     struct addr a;
     char text[ADDR_TEXT];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

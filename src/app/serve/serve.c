@@ -23,16 +23,29 @@ enum { BODY_DROPPED_MAX = 64 << 10 };
 
 static const char *const usual_index[] = {"index.html", "index.htm"};
 
+static err_t open_root(const char *path, int *out)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return fault(E_USAGE, "%s: %s", path, errno == ENOENT ? "there is no such folder" : "this is not a folder");
+    if (fd < 0)
+        return fault(err_errno(errno), "%s", path);
+    *out = fd;
+    return NULL;
+}
+
 err_t serve_new(const struct serve_options *o, struct serve **out)
 {
+    if (o->cache_control && !fields_value_ok(slice_z(o->cache_control)))
+        return fault(E_USAGE, "--cache-control '%s' cannot stand in a header", o->cache_control);
     struct serve *s = calloc(1, sizeof *s);
     if (!s)
         return E_NO_MEMORY;
     s->o = *o;
     if (!s->o.index.n)
         s->o.index = (struct serve_list){usual_index, 2};
-    s->root = open(o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    err_t e = s->root < 0 ? fault(errno == ENOTDIR ? E_USAGE : err_errno(errno), "%s", o->root) : NULL;
+    s->root = -1;
+    err_t e = open_root(o->root, &s->root);
     if (!e)
         e = fixed_new(&o->respond, &o->redirect, &o->error_pages, &s->fixed);
     if (!e && !(s->files = calloc((size_t)o->workers, sizeof *s->files)))

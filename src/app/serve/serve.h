@@ -28,7 +28,7 @@ struct serve_options {
 };
 
 struct serve;
-MUST err_t serve_new(const struct serve_options *, struct serve **); /* E_NOT_FOUND, E_PERMISSION, E_USAGE */
+MUST err_t serve_new(const struct serve_options *, struct serve **); /* E_PERMISSION, E_USAGE */
 void serve_free(struct serve *);
 handler_fn serve_handler;       /* conf is a struct serve */
 error_page_fn serve_error_page; /* likewise */
