@@ -39,7 +39,7 @@ struct exchange_ops {
 };
 
 /* A page in place of the built-in one: sends it, with the fields of `extra` (NULL: none), and returns true through
-   *sent. */
+ *sent. */
 typedef err_t error_page_fn(struct exchange *, uint16_t status, const struct http_fields *extra, const void *conf,
                             bool *sent, tick until);
 

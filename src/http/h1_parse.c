@@ -186,10 +186,15 @@ static bool whole(struct h1_parse *p, struct slice in)
     return false;
 }
 
+static size_t max_head(const struct h1_parse *p)
+{
+    return p->max_head ? p->max_head : H1_MAX_HEAD;
+}
+
 /* Not whole: remember how far it was looked at, and stop one that grows too long. */
 static err_t unfinished(struct h1_parse *p, struct slice in)
 {
-    size_t max = p->max_head ? p->max_head : H1_MAX_HEAD;
+    size_t max = max_head(p);
     p->seen = in.n;
     if (in.n >= max)
         return fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max);
@@ -203,7 +208,7 @@ static bool worth_trying(struct h1_parse *p, struct slice in)
 
 static err_t too_long(const struct h1_parse *p, size_t used)
 {
-    size_t max = p->max_head ? p->max_head : H1_MAX_HEAD;
+    size_t max = max_head(p);
     return used > max ? fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max) : NULL;
 }
 
@@ -342,20 +347,31 @@ static err_t read_host(struct http_request *q)
     return NULL;
 }
 
+/* What is too long may be the target alone, whose status is another one (RFC 9112 section 3). */
+static err_t request_too_long(const struct h1_parse *p, const struct http_request *q)
+{
+    size_t max = max_head(p);
+    bool in_target = q->target_text.n && (q->version == 0 || q->target_text.n >= max);
+    return in_target ? fault(E_URI_TOO_LONG, "longer than %zu bytes", max)
+                     : fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max);
+}
+
 err_t h1_parse_request(struct h1_parse *p, struct slice in, struct arena *a, struct http_request *out, size_t *used)
 {
+    size_t max = max_head(p);
     *used = 0;
-    if (!worth_trying(p, in))
+    if (in.n < max && !worth_trying(p, in))
         return unfinished(p, in);
     struct reader r = {in.p, in.p + in.n, p->accept_lf, false, E_BAD_REQUEST};
     *out = (struct http_request){0}; /* filled in place: it is large, and this runs for every request */
     err_t e = start_line(&r, out);
     if (!e)
         e = fields(&r, a, &out->fields, max_fields(p));
-    if (e == MORE)
+    if (e == MORE && in.n < max)
         return unfinished(p, in);
+    if (e == MORE || (!e && (size_t)(r.at - in.p) > max))
+        return request_too_long(p, out);
     TRY(e);
-    TRY(too_long(p, (size_t)(r.at - in.p)));
     TRY(read_target(out));
     TRY(read_host(out));
     *used = (size_t)(r.at - in.p);

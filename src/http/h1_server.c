@@ -11,10 +11,10 @@
 #include "rt/loop.h"
 
 enum {
-    READ_STEP = 4096,       /* at least this much room for a read */
-    LINGER_BYTES = 1 << 20, /* what a refused client may still send before we hang up */
+    READ_STEP = 4096, /* at least this much room for a read */
 };
-static const tick LINGER_TIME = 2 * TICK_S;
+/* A refused client may still send for so long, unless it pauses for longer than that. */
+static const tick LINGER_TIME = 30 * TICK_S, LINGER_PAUSE = 2 * TICK_S;
 
 /* What the search for a head came to. */
 enum found { FOUND_HEAD, FOUND_NOTHING, FOUND_END, FOUND_ERROR };
@@ -207,12 +207,12 @@ static bool looks_whole(const struct h1_exchange *h)
    is read (RFC 9112 section 9.6). */
 static void linger(struct conn *c, struct h1_work *w)
 {
-    tick until = now() + LINGER_TIME;
-    size_t got = 1, total = 0;
-    if (!c->stream || stream_finish(c->stream, until))
+    tick end = now() + LINGER_TIME;
+    size_t got = 1;
+    if (!c->stream || stream_finish(c->stream, now() + LINGER_PAUSE))
         return;
-    while (got && total < LINGER_BYTES && !stream_read(c->stream, w->in.p, w->in.cap, &got, until))
-        total += got;
+    while (got && now() < end && !stream_read(c->stream, w->in.p, w->in.cap, &got, now() + LINGER_PAUSE))
+        continue;
 }
 
 /* A client that asked for the end has mostly said all that it will: it may be hung up on when nothing of that is

@@ -28,7 +28,7 @@ PACKAGES = {
     'apache2': ['apache2', 'apache2-bin'], 'chromium': ['chromium'], 'chromedriver': ['chromium-driver', 'chromium'],
     'dovecot': ['dovecot-core'], 'h2load': ['nghttp2-client'], 'nghttp': ['nghttp2-client'],
     'nghttpd': ['nghttp2-server'], 'nghttpx': ['nghttp2-proxy'], 'aria2c': ['aria2'], 'openssl': ['openssl'],
-    'aiosmtpd': ['python3-aiosmtpd'], 'doveconf': ['dovecot-core'],
+    'nc.openbsd': ['netcat-openbsd'], 'aiosmtpd': ['python3-aiosmtpd'], 'doveconf': ['dovecot-core'],
     'exim4': ['exim4-daemon-light'], 'smtp-source': ['postfix'], 'smtp-sink': ['postfix'], 's-nail': ['s-nail'], 'xmllint': ['libxml2-utils'],
 }
 

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import harness
+import peers
 
 # The client of the exercise, over TCP: no line ends, one recv for each send.
 LAB_TCP_CLIENT = """
@@ -49,6 +50,14 @@ while True:
         break
     s.sendto(text.upper(), client)
 """
+
+
+def peer(program, *args, input):
+    """What a raw client of Debian's prints when it sends `input`."""
+    code, out, err = harness.run([str(a) for a in args], input=input, program=peers.path(program), env=peers.env(program))
+    if code:
+        raise AssertionError(f'{program}: {err}')
+    return out
 
 
 class EchoTcp(harness.TestCase):
@@ -158,6 +167,12 @@ class EchoTcp(harness.TestCase):
         code, out, _ = harness.run(['echo', '--no-newline', '127.0.0.1', str(server.port)], input=b'hello\nworld\nbye\n')
         self.assertEqual((code, out), (0, 'Welcome\nHELLO\nWORLD\n'))
 
+    def test_raw_clients(self):
+        port = self.listen().port
+        for text, answer in (('hello\nbye\n', 'HELLO\nBYE\n'), ('hello', 'HELLO'), ('goodbye\n', 'GOODBYE\n'), ('', '')):
+            self.assertEqual(peer('nc.openbsd', '-N', '127.0.0.1', port, input=text), 'Welcome\n' + answer)
+            self.assertEqual(peer('socat', '-t5', '-', f'TCP:127.0.0.1:{port}', input=text), 'Welcome\n' + answer)
+
     def test_nobody_listens(self):
         code, out, err = harness.run(['echo', '127.0.0.1', str(harness.free_port())], input=b'x\n')
         self.assertEqual((code, out), (1, ''))
@@ -225,6 +240,12 @@ class EchoUdp(harness.TestCase):
     def test_ipv6(self):
         server = self.start(['echo', 'listen', '--udp', '--listen', '[::1]:0'])
         self.assertEqual(self.talk(self.socket(socket.AF_INET6), b'six', server.port, '::1'), b'SIX')
+
+    def test_raw_clients(self):
+        port = self.listen().port
+        for text, answer in (('hello\n', 'HELLO\n'), ('bye\n', 'I see u.'), ('bye', 'I see u.')):
+            self.assertEqual(peer('nc.openbsd', '-u', '-W', '1', '127.0.0.1', port, input=text), answer)
+            self.assertEqual(peer('socat', '-t0.3', '-', f'UDP:127.0.0.1:{port}', input=text), answer)
 
     def test_rate_limit(self):
         server = self.start(['echo', 'listen', '--udp', '--listen', '127.0.0.1:0', '--rate-limit', '5'])

@@ -158,9 +158,15 @@ static void limits(void **state)
     int n = snprintf(big, sizeof big, "GET /");
     memset(big + n, 'a', H1_MAX_TARGET);
     assert_err(parse(big), E_URI_TOO_LONG);
+    struct h1_parse p = {0}; /* the same in pieces, and below a lower limit */
+    assert_ok(parse_n(&p, big, 100));
+    memset(big + n, 'a', sizeof big - (size_t)n - 1);
+    assert_err(parse_n(&p, big, H1_MAX_HEAD), E_URI_TOO_LONG);
+    p = (struct h1_parse){.max_head = 1000};
+    assert_err(parse_n(&p, big, 1000), E_URI_TOO_LONG);
     n = snprintf(big, sizeof big, "GET / HTTP/1.1\r\nHost: h\r\nA: ");
     memset(big + n, 'a', sizeof big - (size_t)n - 1);
-    struct h1_parse p = {0};
+    p = (struct h1_parse){0};
     assert_ok(parse_n(&p, big, H1_MAX_HEAD - 1));
     assert_int_equal(used, 0);
     assert_err(parse_n(&p, big, H1_MAX_HEAD), E_HEADER_TOO_LARGE);
