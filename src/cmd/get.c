@@ -111,7 +111,7 @@ static const struct opt transfer_opts[] = {
     {"create-dirs", 0, OPT_FLAG, AT(create_dirs), NULL, "make missing folders"},
     {"remote-header-name", 'J', OPT_FLAG, AT(remote_header_name), NULL, "with -O: the name of Content-Disposition"},
     {"remote-time", 'R', OPT_FLAG, AT(remote_time), NULL, "give the file the time of Last-Modified"},
-    {"no-clobber", 0, OPT_FLAG, AT(no_clobber), NULL, "never replace a file"},
+    {"no-clobber", 0, OPT_FLAG, AT(no_clobber), NULL, "add a number to the name of a file that exists"},
     {"checksum", 0, OPT_STRING, AT(checksum), "ALGORITHM:HEX", "sha256:..., sha512, sha1, md5: or it is an error"},
     {"retry", 0, OPT_INT, AT(retries), "N", "try again so often when it may help, from where it broke off"},
     {"retry-delay", 0, OPT_DURATION, AT(retry_delay), "TIME", "wait so long before each; else 1 s, doubled"},

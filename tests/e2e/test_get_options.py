@@ -7,6 +7,9 @@ import contextlib
 import hashlib
 import json
 import os
+import pty
+import re
+import subprocess
 import time
 
 import harness
@@ -220,6 +223,18 @@ class Apache(Get):
             self.assertEqual(self.ok(*auth, https, text=False), self.text)
             self.fails('407', '-f', '-x', proxy, *ca, http)
             self.fails('answered 407 .* to CONNECT', '-x', proxy, *ca, https)
+        big = os.urandom(9 << 20)
+        self.file('site/big', big)
+        direct = f'http://127.0.0.1:{origin.peer_port}'
+        at = os.path.join(self.tmpdir, 'got')
+        out = self.ok('-x', plain, '-U', 'al:s:3cret', '--segments', '4', '-o', at, '-w', '%{size_download}', direct + '/big')
+        self.assertEqual(out, str(len(big)))
+        with open(at, 'rb') as f:
+            self.assertEqual(hashlib.sha256(f.read()).digest(), hashlib.sha256(big).digest())
+        self.fails('403 .* to CONNECT', '-p', '-x', plain, '-U', 'al:s:3cret', http)  # Apache lets only the TLS port be tunnelled to
+        self.assertEqual(self.ok('-p', '-x', plain, '-U', 'al:s:3cret', *ca, https, text=False), self.text)
+        self.fails('407', '-f', '-x', plain, '--noproxy', 'other.example', http)
+        self.assertEqual(self.ok('-x', plain, '--noproxy', 'other.example,127.0.0.1', http), 'in\n')
         env = {'http_proxy': plain, 'https_proxy': secure}
         self.fails('407', '-f', http, env=env)
         self.assertEqual(self.ok(http, env={**env, 'NO_PROXY': '127.0.0.0/8'}), 'in\n')
@@ -285,6 +300,33 @@ class Nginx(Get):
         self.assertEqual((code, out), (0, 'hello\n'))
         self.assertIn('warning', err)
 
+    def test_keylog(self):
+        folder = certificates(self)
+        port = harness.free_port()
+        peers.start_nginx(self, self.site, http=f'''server {{ listen 127.0.0.1:{port} ssl; root {self.site};
+            ssl_certificate {folder}/good.pem; ssl_certificate_key {folder}/good.key; ssl_protocols TLSv1.3; }}''')
+        log = os.path.join(self.tmpdir, 'keys')
+        url, ca = f'https://127.0.0.1:{port}/a.txt', ['--ca', f'{folder}/root.pem']
+        self.ok(*ca, '--keylog', log, url)
+        self.ok(*ca, url, env={'SSLKEYLOGFILE': log + '2'})
+        for name in (log, log + '2'):
+            with open(name) as f:
+                self.assertRegex(f.read(), r'(?m)^CLIENT_TRAFFIC_SECRET_0 [0-9a-f]{64} [0-9a-f]{64,96}$')
+
+    def test_progress_on_a_terminal(self):
+        url = self.start_nginx(location='limit_rate 500k;')
+        for more, shown in [([], True), (['--no-progress-meter'], False), (['-s'], False)]:
+            ours, theirs = pty.openpty()
+            subprocess.run([harness.L7, 'get', *more, '-o', '/dev/null', url + '/big'], stderr=theirs, check=True,
+                           env=harness.environment())
+            os.write(theirs, b'END')
+            text = b''
+            while not text.endswith(b'END'):
+                text += os.read(ours, 4096)
+            os.close(ours)
+            os.close(theirs)
+            self.assertEqual(b'%' in text, shown, text)
+
     def test_trace(self):
         url = self.start_nginx(server='keepalive_timeout 0;')
         trace = os.path.join(self.tmpdir, 'trace')
@@ -317,6 +359,24 @@ class Nginx(Get):
         self.assertEqual(out, '206')
         with open(at, 'rb') as f:
             self.assertEqual(hashlib.sha256(f.read()).digest(), hashlib.sha256(data).digest())
+
+
+class Audit(Get):
+    """Every option that --help names meets a server that nobody here wrote."""
+
+    def test_every_option_is_used(self):
+        text = self.ok('--help').split('\n  l7 get ')[0]
+        options = [m.groups() for m in re.finditer(r'(?:(?<!\S)(-\w),? )?(--[a-z][a-z0-9.-]+)', text)]
+        self.assertGreater(len(options), 70)
+        here = os.path.dirname(__file__)
+        used = ''
+        for name in ('options', 'pairs', 'peers'):
+            with open(f'{here}/test_get_{name}.py') as f:
+                used += f.read().split('class Segments')[0]
+        words = set(re.findall(r"""['"](-[\w-][\w.-]*)""", used))
+        flags = {'-' + c for w in words if re.fullmatch('-[A-Za-z]{2,}', w) for c in w[1:]}
+        missing = [o for o in options if not set(o) & (words | flags)]
+        self.assertEqual(missing, [('-V', '--version')])
 
 
 if __name__ == '__main__':

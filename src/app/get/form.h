@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 enum form_source { FORM_TEXT, FORM_UPLOAD, FORM_CONTENT }; /* the value itself; @path; <path */
@@ -16,8 +17,9 @@ struct form_part {
     enum form_source source;
 };
 
-/* `literal`: --form-string, where @, < and ; mean nothing. E_USAGE. */
-MUST err_t form_parse(struct slice spec, bool literal, struct form_part *);
+/* `literal`: --form-string, where @, < and ; mean nothing. The part points into `spec` and the arena, where values in
+   double quotes go without them. E_USAGE, E_NO_MEMORY. */
+MUST err_t form_parse(struct arena *, struct slice spec, bool literal, struct form_part *);
 
 enum { FORM_BOUNDARY = 24 };
 void form_boundary(const uint8_t random[12], char out[FORM_BOUNDARY + 1]);

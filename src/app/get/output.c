@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +20,11 @@
 #include "http/fields.h"
 #include "rt/loop.h"
 
-enum { NAME_MAX_LENGTH = 1024, INFO_FROM = 1 << 20 }; /* smaller downloads are not worth a second file */
+enum {
+    NAME_MAX_LENGTH = 1024,
+    NUMBERS = 100,       /* NAME.1 to NAME.100 */
+    INFO_FROM = 1 << 20, /* smaller downloads are not worth a second file */
+};
 
 /* ---- Names ---- */
 
@@ -32,13 +37,51 @@ static char *joined(const char *a, const char *b, const char *c)
     return out;
 }
 
+static void forget_path(struct output *o)
+{
+    free(o->path);
+    free(o->part);
+    free(o->info);
+    o->path = o->part = o->info = NULL;
+}
+
 static err_t set_path(struct output *o, const char *folder, const char *name)
 {
     bool under = folder && name[0] != '/';
+    forget_path(o);
     o->path = joined(under ? folder : "", under ? "/" : "", name);
     o->part = o->path ? joined(o->path, ".part", "") : NULL;
     o->info = o->part ? joined(o->part, ".info", "") : NULL;
     return o->info ? NULL : E_NO_MEMORY;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* NAME.1, NAME.2 and so on, as curl's --no-clobber. */
+static err_t number(struct output *o)
+{
+    char z[NAME_MAX_LENGTH];
+    for (int n = 1; n <= NUMBERS; n++) {
+        if ((size_t)snprintf(z, sizeof z, "%s.%d", o->path, n) >= sizeof z)
+            return fault(E_USAGE, "file name too long");
+        if (!is_file(z))
+            return set_path(o, NULL, z);
+    }
+    return fault(E_EXISTS, "%s and %d more of that name", o->path, NUMBERS);
+}
+
+/* What is there already may be replaced when the user named it, not when the server did. */
+static err_t spare(const struct get_conf *c, struct output *o, bool servers_name)
+{
+    if ((!c->no_clobber && !servers_name) || c->resume || !is_file(o->path))
+        return NULL;
+    if (c->no_clobber)
+        return number(o);
+    return fault(E_EXISTS, "%s: the server's name for it replaces nothing (--no-clobber adds a number)", o->path);
 }
 
 static err_t make_folders(const char *path)
@@ -78,13 +121,11 @@ err_t output_name(struct transfer *t, const struct http_response *r)
     }
     if (!t->out_name && c->remote_header_name && !r)
         return NULL; /* the response will say */
-    if (!t->out_name && !name_from_response(c, r, name, sizeof name) &&
-        !rules_url_name(t->first_url.path, name, sizeof name))
+    bool servers_name = !t->out_name && name_from_response(c, r, name, sizeof name);
+    if (!t->out_name && !servers_name && !rules_url_name(t->first_url.path, name, sizeof name))
         return fault(E_USAGE, "the URL has no file name to use: give one with -o");
     TRY(set_path(o, c->output_dir, t->out_name ? t->out_name : name));
-    struct stat st;
-    if (c->no_clobber && stat(o->path, &st) == 0 && S_ISREG(st.st_mode))
-        return fault(E_EXISTS, "%s", o->path);
+    TRY(spare(c, o, servers_name));
     return c->create_dirs ? make_folders(o->path) : NULL;
 }
 
@@ -124,7 +165,7 @@ err_t output_resume_point(struct transfer *t)
     struct output *o = &t->output;
     const char *resume = t->run->conf->resume;
     struct stat st;
-    if (!resume)
+    if (!resume || t->run->conf->upload)
         return NULL;
     if (!o->path && strcmp(resume, "-") == 0)
         return fault(E_USAGE, "-C - wants a file (-o or -O)");
@@ -224,6 +265,17 @@ static err_t look_at_path(struct output *o)
     return NULL;
 }
 
+/* Two downloads into one file, in this run or by another, would mix their bytes. */
+static err_t own_part(struct output *o, bool keep)
+{
+    if (flock(o->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        close(o->fd); /* not ours to clean up */
+        o->fd = -1;
+        return fault(E_EXISTS, "%s: another download is writing it, and", o->part);
+    }
+    return keep || ftruncate(o->fd, 0) == 0 ? NULL : fault(err_errno(errno), "%s", o->part);
+}
+
 static err_t open_fd(struct transfer *t)
 {
     struct output *o = &t->output;
@@ -231,13 +283,13 @@ static err_t open_fd(struct transfer *t)
         TRY(look_at_path(o));
     bool fresh = o->fd < 0;
     const char *path = o->in_place ? o->path : o->part;
-    int cut = t->resuming ? 0 : O_TRUNC;
-    if (o->fd < 0)
+    int cut = t->resuming || !o->in_place ? 0 : O_TRUNC;
+    if (fresh)
         o->fd = open(path, (t->run->conf->checksum ? O_RDWR : O_WRONLY) | O_CREAT | O_CLOEXEC | cut, 0666);
-    else if (cut && ftruncate(o->fd, 0) < 0)
-        return fault(err_errno(errno), "%s", path);
     if (o->fd < 0)
         return fault(err_errno(errno), "%s", path);
+    if (!o->in_place)
+        TRY(own_part(o, t->resuming));
     o->at = t->resuming ? t->start : 0;
     if ((!fresh || o->at) && lseek(o->fd, (off_t)o->at, SEEK_SET) < 0)
         return fault(err_errno(errno), "%s", path);
@@ -383,8 +435,6 @@ void output_abandon(struct output *o)
 
 void output_free(struct output *o)
 {
-    free(o->path);
-    free(o->part);
-    free(o->info);
+    forget_path(o);
     *o = (struct output){.fd = -1};
 }

@@ -77,7 +77,14 @@ static err_t add_urlencoded(const struct get_conf *c, struct slice v, struct buf
             TRY(buf_add(out, slice_first(v, eq + 1)));
         TRY(buf_add(&content, eq == SIZE_MAX ? v : slice_from(v, eq + 1)));
     }
-    return text_percent_add(out, buf_slice(&content), "");
+    for (size_t i = 0, end; i < content.n; i = end + 1) { /* a space as forms write it */
+        end = slice_find(buf_slice(&content), ' ', i);
+        end = end == SIZE_MAX ? content.n : end;
+        TRY(text_percent_add(out, slice_of(content.p + i, end - i), ""));
+        if (end < content.n)
+            TRY(buf_add_char(out, '+'));
+    }
+    return NULL;
 }
 
 static err_t add_data(const struct get_conf *c, const struct get_data *d, bool first, struct buf *out)
@@ -136,7 +143,7 @@ static err_t make_form(const struct get_conf *c, struct payload *p)
         struct form_part part;
         if (c->data[i].kind < DATA_FORM)
             return fault(E_USAGE, "-d and -F in one request");
-        TRY(form_parse(slice_z(c->data[i].value), c->data[i].kind == DATA_FORM_STRING, &part));
+        TRY(form_parse(&p->arena, slice_z(c->data[i].value), c->data[i].kind == DATA_FORM_STRING, &part));
         TRY(form_head(&part, boundary, i == 0, &p->text));
         if (part.source == FORM_UPLOAD)
             TRY(flush_text(p, &from));
@@ -157,6 +164,19 @@ static err_t make_data(const struct get_conf *c, struct payload *p)
     return flush_text(p, &from);
 }
 
+/* -C OFFSET with -T: the server has that much of the file already. */
+static err_t skip(struct payload *p, struct slice offset)
+{
+    struct payload_piece *piece = &p->pieces[0];
+    if (!slice_u64(offset, &piece->from))
+        return fault(E_USAGE, "-C '%.*s': a number of bytes or - is wanted", SLICE_ARG(offset));
+    if (piece->size == CLIENT_UNKNOWN || piece->from >= piece->size)
+        return fault(E_USAGE, "-C '%.*s': the upload has no such byte", SLICE_ARG(offset));
+    piece->size -= piece->from;
+    p->skipped = piece->from;
+    return NULL;
+}
+
 err_t payload_make(const struct get_conf *c, struct payload *p)
 {
     int fd;
@@ -166,7 +186,8 @@ err_t payload_make(const struct get_conf *c, struct payload *p)
     if (c->upload) {
         p->method = "PUT";
         TRY(open_file(c, slice_z(c->upload), &fd, &size));
-        return add_piece(p, fd, 0, size);
+        TRY(add_piece(p, fd, 0, size));
+        return c->resume && strcmp(c->resume, "-") ? skip(p, slice_z(c->resume)) : NULL;
     }
     if (!c->data_count)
         return NULL;
@@ -182,6 +203,7 @@ void payload_free(struct payload *p)
     free(p->pieces);
     buf_free(&p->text);
     buf_free(&p->type);
+    arena_reset(&p->arena);
     *p = (struct payload){0};
 }
 
@@ -194,7 +216,7 @@ static err_t read_file(struct payload *p, const struct payload_piece *piece, voi
         return io_read(piece->fd, to, cap, got, until);
     ssize_t n;
     do
-        n = pread(piece->fd, to, cap, (off_t)p->offset);
+        n = pread(piece->fd, to, cap, (off_t)(piece->from + p->offset));
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return fault(err_errno(errno), "reading the file to send");

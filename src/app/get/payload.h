@@ -12,7 +12,7 @@
 
 struct payload_piece {
     int fd;        /* -1: bytes of `text` */
-    uint64_t from; /* of `text` */
+    uint64_t from; /* of `text`, or of the file */
     uint64_t size; /* CLIENT_UNKNOWN: until the end of the file */
 };
 struct payload {
@@ -23,6 +23,8 @@ struct payload {
     struct buf type;    /* Content-Type, or empty */
     const char *method; /* what the data implies: "POST", "PUT", or NULL */
     bool once;          /* it comes from a pipe */
+    uint64_t skipped;   /* bytes of an upload that the server has already */
+    struct arena arena; /* of form parts */
 };
 
 MUST err_t payload_make(const struct get_conf *, struct payload *); /* E_USAGE, E_NOT_FOUND, ... */

@@ -230,6 +230,16 @@ static err_t add_range(struct draft *d)
     return range ? add_default(d, "Range", arena_format(d->arena, "bytes=%s", range)) : NULL;
 }
 
+/* Where the rest of an upload belongs (RFC 9110 section 14.5). */
+static err_t add_content_range(struct draft *d)
+{
+    const struct payload *p = &d->t->payload;
+    unsigned long long from = p->skipped, total = from + (p->count ? p->pieces[0].size : 0);
+    return from
+               ? add_default(d, "Content-Range", arena_format(d->arena, "bytes %llu-%llu/%llu", from, total - 1, total))
+               : NULL;
+}
+
 static err_t add_fields(struct draft *d)
 {
     const struct get_conf *c = d->t->run->conf;
@@ -246,6 +256,8 @@ static err_t add_fields(struct draft *d)
     TRY(add_cookies(d));
     if (body)
         TRY(add_default(d, "Content-Type", buf_slice(&p->type)));
+    if (body)
+        TRY(add_content_range(d));
     return add_user_lines(d);
 }
 

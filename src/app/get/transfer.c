@@ -2,6 +2,7 @@
 /*
  * transfer.c -- one URL, from the first request to the last byte: hops (redirects) inside of attempts (retries).
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/get/decode.h"
@@ -24,8 +25,13 @@ static tick patience(const struct transfer *t)
 
 static err_t too_slow(const struct transfer *t, err_t e)
 {
-    if (e != E_TIMEOUT || *fault_detail())
+    if (e != E_TIMEOUT)
         return e;
+    if (*fault_detail()) {
+        char during[80];
+        snprintf(during, sizeof during, "%s", fault_detail());
+        return clock_now() >= t->deadline ? fault(e, "%s, until --max-time", during) : e;
+    }
     if (clock_now() >= t->deadline)
         return fault(e, "--max-time passed with %llu bytes of body", (unsigned long long)t->body_bytes);
     return fault(e, "nothing came for the time of --timeout");

@@ -23,7 +23,7 @@ static uint64_t connects(const struct facts *f)
 {
     uint64_t n = 0;
     for (const struct hop *h = f->t->hops; h; h = h->next)
-        n += !h->reused;
+        n += !h->reused && h->times.connected;
     return n;
 }
 
