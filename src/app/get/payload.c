@@ -187,7 +187,7 @@ err_t payload_make(const struct get_conf *c, struct payload *p)
         p->method = "PUT";
         TRY(open_file(c, slice_z(c->upload), &fd, &size));
         TRY(add_piece(p, fd, 0, size));
-        return c->resume && strcmp(c->resume, "-") ? skip(p, slice_z(c->resume)) : NULL;
+        return c->resume && strcmp(c->resume, "-") != 0 ? skip(p, slice_z(c->resume)) : NULL;
     }
     if (!c->data_count)
         return NULL;
