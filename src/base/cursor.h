@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <endian.h>
+
 #include "base/slice.h"
 
 struct cursor {
@@ -44,27 +46,42 @@ static inline uint64_t cursor_get(struct cursor *c, size_t bytes)
         v = v << 8 | p[i];
     return v;
 }
-static inline void cursor_put(struct cursor *c, uint64_t v, size_t bytes)
+static inline void cursor_put(struct cursor *c, uint64_t v, size_t bytes) /* from 1 to 8 */
 {
     uint8_t *p = cursor_take(c, bytes);
-    for (size_t i = bytes; p && i-- > 0; v >>= 8)
-        p[i] = (uint8_t)v;
+    uint64_t first = htobe64(v << 8 * (8 - bytes));
+    if (p)
+        memcpy(p, &first, bytes);
 }
 static inline uint8_t cursor_get_u8(struct cursor *c)
 {
-    return (uint8_t)cursor_get(c, 1);
+    const uint8_t *p = cursor_take(c, 1);
+    return p ? *p : 0;
 }
+/* These are one load and one swap each, for packets by the million. */
 static inline uint16_t cursor_get_u16(struct cursor *c)
 {
-    return (uint16_t)cursor_get(c, 2);
+    const uint8_t *p = cursor_take(c, 2);
+    uint16_t v = 0;
+    if (p)
+        memcpy(&v, p, sizeof v);
+    return be16toh(v);
 }
 static inline uint32_t cursor_get_u32(struct cursor *c)
 {
-    return (uint32_t)cursor_get(c, 4);
+    const uint8_t *p = cursor_take(c, 4);
+    uint32_t v = 0;
+    if (p)
+        memcpy(&v, p, sizeof v);
+    return be32toh(v);
 }
 static inline uint64_t cursor_get_u64(struct cursor *c)
 {
-    return cursor_get(c, 8);
+    const uint8_t *p = cursor_take(c, 8);
+    uint64_t v = 0;
+    if (p)
+        memcpy(&v, p, sizeof v);
+    return be64toh(v);
 }
 static inline struct slice cursor_get_bytes(struct cursor *c, size_t n)
 {

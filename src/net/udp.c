@@ -17,8 +17,7 @@ struct udp_batch {
     unsigned count;
     size_t size;
     struct udp_side in, out;
-    struct addr *peers;
-    struct datagram *datagrams;
+    struct datagram *datagrams; /* the kernel writes the peers' addresses straight into them */
     char *bytes;
 };
 
@@ -50,6 +49,19 @@ err_t udp_dial(const struct addr *peer, int *fd)
     return NULL;
 }
 
+/* Ready to receive number i. The kernel shortens what it fills, so each one that was used is armed anew. */
+static void arm(struct udp_batch *b, unsigned i)
+{
+    b->in.headers[i].msg_hdr = (struct msghdr){
+        .msg_name = &b->datagrams[i].peer.sa,
+        .msg_namelen = sizeof b->datagrams[i].peer - offsetof(struct addr, sa),
+        .msg_iov = &b->in.vectors[i],
+        .msg_iovlen = 1,
+        .msg_control = b->in.control[i].bytes,
+        .msg_controllen = sizeof b->in.control[i].bytes,
+    };
+}
+
 err_t udp_batch_new(unsigned count, size_t size, struct udp_batch **out)
 {
     CHECK(count > 0 && size > 0);
@@ -64,13 +76,16 @@ err_t udp_batch_new(unsigned count, size_t size, struct udp_batch **out)
         side->vectors = calloc(count, sizeof *side->vectors);
         side->control = calloc(count, sizeof *side->control);
     }
-    b->peers = calloc(count, sizeof *b->peers);
     b->datagrams = calloc(count, sizeof *b->datagrams);
     b->bytes = malloc(count * size);
     if (!b->in.headers || !b->in.vectors || !b->in.control || !b->out.headers || !b->out.vectors || !b->out.control ||
-        !b->peers || !b->datagrams || !b->bytes) {
+        !b->datagrams || !b->bytes) {
         udp_batch_free(b);
         return E_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        b->in.vectors[i] = (struct iovec){b->bytes + i * size, size};
+        arm(b, i);
     }
     *out = b;
     return NULL;
@@ -86,40 +101,35 @@ void udp_batch_free(struct udp_batch *b)
         free(side->vectors);
         free(side->control);
     }
-    free(b->peers);
     free(b->datagrams);
     free(b->bytes);
     free(b);
 }
 
-static void prepare(struct udp_batch *b)
+/* All of it but the bytes of the two addresses, which are a lot to clear for each datagram and say nothing once their
+   lengths are set. */
+static void take(struct udp_batch *b, unsigned i)
 {
-    for (unsigned i = 0; i < b->count; i++) {
-        b->in.vectors[i] = (struct iovec){b->bytes + i * b->size, b->size};
-        b->in.headers[i].msg_hdr = (struct msghdr){
-            .msg_name = &b->peers[i].sa,
-            .msg_namelen = sizeof b->peers[i] - offsetof(struct addr, sa),
-            .msg_iov = &b->in.vectors[i],
-            .msg_iovlen = 1,
-            .msg_control = b->in.control[i].bytes,
-            .msg_controllen = sizeof b->in.control[i].bytes,
-        };
-    }
+    const struct msghdr *h = &b->in.headers[i].msg_hdr;
+    struct datagram *d = &b->datagrams[i];
+    d->peer.len = h->msg_namelen;
+    d->local.len = 0;
+    d->payload = slice_of(b->in.vectors[i].iov_base, b->in.headers[i].msg_len);
+    d->wall_ns = 0;
+    d->interface = 0;
+    d->ttl = d->tos = -1;
+    d->cut = h->msg_flags & MSG_TRUNC;
+    d->group = false;
+    udp_control_read(h, d);
 }
 
 err_t udp_recv(int fd, struct udp_batch *b, struct datagram **out, unsigned *got, tick until)
 {
-    prepare(b);
     unsigned n = 0;
     TRY(io_recvmmsg(fd, b->in.headers, b->count, 0, &n, until));
     for (unsigned i = 0; i < n; i++) {
-        const struct msghdr *h = &b->in.headers[i].msg_hdr;
-        struct datagram *d = &b->datagrams[i];
-        *d = (struct datagram){.peer = b->peers[i], .ttl = -1, .tos = -1};
-        d->peer.len = h->msg_namelen;
-        d->payload = slice_of(b->in.vectors[i].iov_base, b->in.headers[i].msg_len);
-        d->cut = h->msg_flags & MSG_TRUNC;
-        udp_control_read(h, d);
+        take(b, i);
+        arm(b, i);
     }
     *out = b->datagrams;
     *got = n;

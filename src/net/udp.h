@@ -12,22 +12,24 @@
 
 struct datagram {
     struct addr peer;     /* from whom, or to whom (ignored on a connected socket) */
-    struct addr local;    /* the destination address it came to (with UDP_INFO), for answering from the same one */
+    struct addr local;    /* the destination address it came to (with UDP_LOCAL), for answering from the same one */
     struct slice payload; /* received: into the batch's buffers, valid until the next receive */
     int64_t wall_ns;      /* kernel receive time, wall clock; 0 when there is no stamp */
     uint32_t interface;   /* index, 0 unknown */
     int16_t ttl, tos;     /* -1 unknown; to send: -1 leaves the socket's setting */
     bool cut;             /* longer than the buffer: the rest is lost */
-    bool group;           /* it came to a broadcast or multicast address (with UDP_INFO) */
+    bool group;           /* it came to a broadcast or multicast address (with UDP_LOCAL) */
 };
 
 enum udp_flags {
-    UDP_INFO = 1,     /* local address, TTL and TOS of each datagram */
-    UDP_RX_STAMP = 2, /* kernel receive stamps */
-    UDP_TX_STAMP = 4, /* kernel send stamps by udp_events */
-    UDP_ERRORS = 8,   /* ICMP errors by udp_events (IP_RECVERR) */
-    UDP_NO_FRAGMENT = 16,
-    UDP_BROADCAST_OK = 32,
+    UDP_LOCAL = 1,     /* local address and interface of each datagram */
+    UDP_TTL = 2,       /* its TTL */
+    UDP_TOS = 4,       /* its TOS */
+    UDP_RX_STAMP = 8,  /* kernel receive stamps */
+    UDP_TX_STAMP = 16, /* kernel send stamps by udp_event */
+    UDP_ERRORS = 32,   /* ICMP errors by udp_event (IP_RECVERR) */
+    UDP_NO_FRAGMENT = 64,
+    UDP_BROADCAST_OK = 128,
 };
 
 /* Switch the flags on for a socket that listen_open or udp_dial made. `*granted` says which the kernel gave. */

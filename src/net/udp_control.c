@@ -21,13 +21,6 @@ static bool set_both(int fd, int domain, int name4, int name6, int value)
     return domain == AF_INET6 ? set(fd, IPPROTO_IPV6, name6, value) : v4;
 }
 
-static bool set_info(int fd, int domain)
-{
-    bool address = set_both(fd, domain, IP_PKTINFO, IPV6_RECVPKTINFO, 1);
-    bool ttl = set_both(fd, domain, IP_RECVTTL, IPV6_RECVHOPLIMIT, 1);
-    return set_both(fd, domain, IP_RECVTOS, IPV6_RECVTCLASS, 1) && ttl && address;
-}
-
 err_t udp_setup(int fd, enum udp_flags want, enum udp_flags *granted)
 {
     int domain = 0;
@@ -35,8 +28,12 @@ err_t udp_setup(int fd, enum udp_flags want, enum udp_flags *granted)
     socklen_t len = sizeof domain;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
         return err_errno(errno);
-    if (want & UDP_INFO && set_info(fd, domain))
-        got |= UDP_INFO;
+    if (want & UDP_LOCAL && set_both(fd, domain, IP_PKTINFO, IPV6_RECVPKTINFO, 1))
+        got |= UDP_LOCAL;
+    if (want & UDP_TTL && set_both(fd, domain, IP_RECVTTL, IPV6_RECVHOPLIMIT, 1))
+        got |= UDP_TTL;
+    if (want & UDP_TOS && set_both(fd, domain, IP_RECVTOS, IPV6_RECVTCLASS, 1))
+        got |= UDP_TOS;
     if (want & UDP_RX_STAMP)
         stamps |= SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
     if (want & UDP_TX_STAMP) /* numbered, and without the payload coming back */
@@ -75,18 +72,21 @@ static void local_v4(const struct cmsghdr *c, struct datagram *d)
 {
     struct in_pktinfo info;
     memcpy(&info, CMSG_DATA(c), sizeof info);
-    /* spec_dst is the address to answer from, also when the datagram came by broadcast or multicast. */
-    d->local = (struct addr){.len = sizeof d->local.v4};
-    d->local.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = info.ipi_spec_dst};
+    /* spec_dst is the address to answer from, also when the datagram came by broadcast or multicast. It is zero when
+       the datagram was queued before IP_PKTINFO was switched on; an answer from a broadcast address the kernel refuses.
+     */
+    bool known = info.ipi_spec_dst.s_addr != INADDR_ANY;
+    d->local.len = sizeof d->local.v4;
+    d->local.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = known ? info.ipi_spec_dst : info.ipi_addr};
     d->interface = (uint32_t)info.ipi_ifindex;
-    d->group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+    d->group = known ? info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr : addr_is_multicast(&d->local);
 }
 
 static void local_v6(const struct cmsghdr *c, struct datagram *d)
 {
     struct in6_pktinfo info;
     memcpy(&info, CMSG_DATA(c), sizeof info);
-    d->local = (struct addr){.len = sizeof d->local.v6};
+    d->local.len = sizeof d->local.v6;
     d->local.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = info.ipi6_addr};
     if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
         d->local.v6.sin6_scope_id = info.ipi6_ifindex;
@@ -96,18 +96,29 @@ static void local_v6(const struct cmsghdr *c, struct datagram *d)
 
 static void read_one(const struct cmsghdr *c, struct datagram *d)
 {
-    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPING)
+#define KIND(level, type) ((level) << 16 | (type))
+    switch (KIND(c->cmsg_level, c->cmsg_type)) {
+    case KIND(SOL_SOCKET, SCM_TIMESTAMPING):
         d->wall_ns = stamp_of(c);
-    else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+        break;
+    case KIND(IPPROTO_IP, IP_PKTINFO):
         local_v4(c, d);
-    else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+        break;
+    case KIND(IPPROTO_IPV6, IPV6_PKTINFO):
         local_v6(c, d);
-    else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
-             (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT))
+        break;
+    case KIND(IPPROTO_IP, IP_TTL):
+    case KIND(IPPROTO_IPV6, IPV6_HOPLIMIT):
         d->ttl = number_of(c);
-    else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) ||
-             (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS))
+        break;
+    case KIND(IPPROTO_IP, IP_TOS):
+    case KIND(IPPROTO_IPV6, IPV6_TCLASS):
         d->tos = number_of(c);
+        break;
+    default:
+        break;
+    }
+#undef KIND
 }
 
 void udp_control_read(const struct msghdr *h, struct datagram *d)

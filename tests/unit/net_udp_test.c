@@ -51,8 +51,8 @@ static void open_pair(struct pair *p, const char *where, const char *peer, enum 
     assert_ok(udp_dial(&to, &p->client));
     assert_ok(udp_setup(p->client, flags, &granted));
     assert_int_equal(granted, flags);
-    assert_ok(udp_setup(listen_fd(&p->at, 0), UDP_INFO | UDP_RX_STAMP, &granted));
-    assert_int_equal(granted, UDP_INFO | UDP_RX_STAMP);
+    assert_ok(udp_setup(listen_fd(&p->at, 0), UDP_LOCAL | UDP_TTL | UDP_TOS | UDP_RX_STAMP, &granted));
+    assert_int_equal(granted, UDP_LOCAL | UDP_TTL | UDP_TOS | UDP_RX_STAMP);
     assert_ok(udp_batch_new(8, 64, &p->batch));
 }
 

@@ -153,7 +153,7 @@ static void accept_fiber(void *arg)
    no answer. */
 static bool may_answer(const struct datagram *d)
 {
-    return addr_port(&d->peer) != addr_port(&d->local) && !addr_is_multicast(&d->local) && !d->cut;
+    return addr_port(&d->peer) != addr_port(&d->local) && !d->group && !d->cut;
 }
 
 /* Turn what was received into the answers, in place; says how many, and whether one was a bye. */
@@ -186,7 +186,7 @@ static err_t answer_datagrams(struct point *p, struct udp_batch *batch, struct r
 {
     enum udp_flags granted;
     struct addr own = {.len = sizeof own.v6};
-    TRY(udp_setup(p->fd, UDP_INFO, &granted));
+    TRY(udp_setup(p->fd, UDP_LOCAL, &granted));
     if (getsockname(p->fd, &own.sa, &own.len) != 0)
         return E_IO;
     for (;;) {

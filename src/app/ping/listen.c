@@ -31,9 +31,7 @@ struct place { /* one socket on one worker */
     struct reflect *all;
     struct reflect_worker *worker;
     struct reflect_socket socket;
-    bool any_address;                /* bound to all of them: a reply must come from the one that was asked */
     struct udp_batch *batch, *later; /* one for each of the two fibers */
-    struct datagram replies[BATCH];
     struct delays delays;
     struct waitq news; /* something was queued that is due before all else */
 };
@@ -51,6 +49,7 @@ struct reflect_worker {
 struct reflect {
     struct reflect_conf conf;
     bool impaired;
+    uint16_t error;       /* estimate for our stamps */
     struct rate rate;     /* of all workers: a client's datagrams may reach any of them */
     pthread_mutex_t lock; /* of `rate` */
     int workers;
@@ -86,9 +85,13 @@ static bool suspicious(const struct place *p, const struct datagram *d)
 static bool loops(struct place *p, const struct datagram *d, tick at)
 {
     struct reflect_worker *w = p->worker;
-    struct slice same = slice_first(d->payload, p->socket.stamp ? 4 : HASHED);
     uint64_t key = clients_key(&w->repeats, &d->peer, true);
-    if (!clients_loops(clients_get(&w->repeats, key, at, LOOP_MEMORY), (uint32_t)slice_hash(same, w->repeats.seed)))
+    uint32_t same;
+    if (p->socket.stamp && d->payload.n >= sizeof same)
+        memcpy(&same, d->payload.p, sizeof same);
+    else
+        same = (uint32_t)slice_hash(slice_first(d->payload, HASHED), w->repeats.seed);
+    if (!clients_loops(clients_get(&w->repeats, key, at, LOOP_MEMORY), same))
         return false;
     char text[ADDR_TEXT];
     log_line(LOG_WARN, "%s sends the same datagram over and over: another reflector? one was left unanswered",
@@ -143,7 +146,7 @@ static void write_reply(struct place *p, const struct datagram *d, const struct 
     bool auth = keys != NULL, ptp = t->error & STAMP_PTP;
     struct stamp_reply r = {.seq = number(p, d, t, at), .ssid = t->ssid, .test = *t};
     r.t2 = stamp_time(d->wall_ns ? d->wall_ns : clock_wall(), ptp);
-    r.error = stamp_error_estimate(TICK_US, false, ptp);
+    r.error = (uint16_t)(p->all->error | (ptp ? STAMP_PTP : 0));
     r.sender_ttl = d->ttl >= 0 ? (uint8_t)d->ttl : 0;
     r.t3 = stamp_time(clock_wall(), ptp);
     stamp_reply_format(&r, auth, bytes, stamp_size(auth));
@@ -157,20 +160,17 @@ static void write_reply(struct place *p, const struct datagram *d, const struct 
 
 /* ---- Replies ---- */
 
-/* Turn a request into its reply, in the receive buffer itself. */
-static bool make_reply(struct place *p, struct datagram *d, const struct stamp_test *t, tick at, struct datagram *out)
+/* Turn a request into its reply, in the receive buffer itself. Where the kernel said to which of our addresses it came,
+   the reply leaves from that one. */
+static void make_reply(struct place *p, struct datagram *d, const struct stamp_test *t, tick at)
 {
     char *bytes = (char *)(uintptr_t)d->payload.p;
     if (p->socket.stamp)
         write_reply(p, d, t, at, bytes);
     else if (p->all->conf.impair.uppercase)
         impair_uppercase(bytes, d->payload.n);
-    *out = (struct datagram){.peer = d->peer, .payload = d->payload, .ttl = -1, .tos = -1};
-    if (p->any_address) /* else the socket's own is the one, and the kernel need not be told */
-        out->local = d->local;
-    if (d->tos > 3)
-        out->tos = (int16_t)(d->tos & ~3); /* the same class of service back; congestion marks are not ours to copy */
-    return true;
+    d->ttl = -1;
+    d->tos = d->tos > 3 ? d->tos & ~3 : -1; /* the same class of service back; congestion marks are not ours to copy */
 }
 
 static void queue_reply(struct place *p, const struct datagram *reply, const struct impair_verdict *v)
@@ -188,28 +188,30 @@ static void trace(const struct place *p, char who, const struct datagram *d)
 {
     char text[DESCRIBE_TEXT], peer[ADDR_TEXT];
     enum describe_kind kind = !p->socket.stamp ? DESCRIBE_ECHO : who == 'C' ? DESCRIBE_TEST : DESCRIBE_REPLY;
-    if (p->all->conf.trace)
-        trace_line(p->all->conf.trace, who, "%s %s", addr_text(&d->peer, peer),
-                   describe(d->payload, kind, p->all->conf.keys != NULL, text));
+    trace_line(p->all->conf.trace, who, "%s %s", addr_text(&d->peer, peer),
+               describe(d->payload, kind, p->all->conf.keys != NULL, text));
 }
 
-/* Answer one datagram; true when `out` is to be sent now. */
-static bool answer(struct place *p, struct datagram *d, tick at, struct datagram *out)
+/* Turn one datagram into its answer; true when that is to be sent now. */
+static bool answer(struct place *p, struct datagram *d, tick at)
 {
     struct reflect_worker *w = p->worker;
     struct impair_verdict v = {0};
     struct stamp_test t = {0};
     w->counts.received++;
-    trace(p, 'C', d);
+    if (p->all->conf.trace)
+        trace(p, 'C', d);
     if (!welcome(p, d, at) || (p->socket.stamp && !parse_test(p, d, &t)))
         return false;
     if (p->all->impaired)
         v = impair_next(&w->impair);
-    if (v.lost || !make_reply(p, d, &t, at, out) || v.lost_reply)
+    if (v.lost)
         return false;
+    make_reply(p, d, &t, at);
     if (!p->all->impaired)
         return true;
-    queue_reply(p, out, &v);
+    if (!v.lost_reply)
+        queue_reply(p, d, &v);
     return false;
 }
 
@@ -217,7 +219,7 @@ static bool answer(struct place *p, struct datagram *d, tick at, struct datagram
 
 static void send_batch(struct place *p, struct udp_batch *batch, const struct datagram *d, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n && p->all->conf.trace; i++)
         trace(p, 'S', &d[i]);
     while (n) {
         unsigned sent = 0;
@@ -236,16 +238,21 @@ static void receiver(void *arg)
 {
     struct place *p = arg;
     for (;;) {
-        struct datagram *d;
+        struct datagram *d = NULL;
         unsigned got = 0, n = 0;
         err_t e = udp_recv(p->socket.fd, p->batch, &d, &got, TICK_NEVER);
         if (e == E_CANCELED)
             return;
         stat_add(STAT_PING_RECEIVED, got);
         tick at = now(), before = delays_next(&p->delays);
-        for (unsigned i = 0; !e && i < got; i++)
-            n += answer(p, &d[i], at, &p->replies[n]);
-        send_batch(p, p->batch, p->replies, n);
+        for (unsigned i = 0; !e && i < got; i++) {
+            if (!answer(p, &d[i], at))
+                continue;
+            if (n < i)
+                d[n] = d[i];
+            n++;
+        }
+        send_batch(p, p->batch, d, n);
         if (delays_next(&p->delays) < before)
             waitq_wake(&p->news, -1);
     }
@@ -263,19 +270,34 @@ static void sender(void *arg)
     }
 }
 
+/* A socket bound to one address of a host gets what came to that one and answers from it: the kernel need not say where
+   each datagram went. connect() refuses addresses of many hosts. */
+static bool one_address(const struct addr *local)
+{
+    bool any = local->sa.sa_family == AF_INET ? local->v4.sin_addr.s_addr == INADDR_ANY
+                                              : IN6_IS_ADDR_UNSPECIFIED(&local->v6.sin6_addr);
+    int fd = -1;
+    if (any || addr_is_multicast(local))
+        return false;
+    if (udp_dial(local, &fd)) {
+        fault_clear();
+        return false;
+    }
+    io_close(fd);
+    return true;
+}
+
 static err_t place_open(struct place *p)
 {
     const struct reflect_socket *s = &p->socket;
-    enum udp_flags want = 0, granted;
-    p->any_address = s->local.sa.sa_family == AF_INET ? s->local.v4.sin_addr.s_addr == INADDR_ANY
-                                                      : IN6_IS_ADDR_UNSPECIFIED(&s->local.v6.sin6_addr);
+    enum udp_flags want = UDP_TOS, granted;
     int ttl = STAMP_TTL, room = RECEIVE_ROOM;
     waitq_init(&p->news);
     (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* the system may grant less */
-    if (p->any_address || s->stamp) /* bound to one address, echo needs to know nothing more about a datagram */
-        want |= UDP_INFO;
+    if (!one_address(&s->local))
+        want |= UDP_LOCAL;
     if (s->stamp) {
-        want |= UDP_RX_STAMP;
+        want |= UDP_TTL | UDP_RX_STAMP;
         (void)setsockopt(s->fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
         (void)setsockopt(s->fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof ttl);
     }
@@ -317,6 +339,7 @@ err_t reflect_new(const struct reflect_conf *conf, int workers, struct reflect *
         return E_NO_MEMORY;
     r->conf = *conf;
     r->impaired = impair_any(&conf->impair);
+    r->error = stamp_error_estimate(TICK_US, false, false);
     r->workers = workers;
     pthread_mutex_init(&r->lock, NULL);
     err_t e = rate_init(&r->rate, conf->rate);

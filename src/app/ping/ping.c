@@ -33,7 +33,7 @@ static err_t set_number(int fd, const struct addr *a, int name4, int name6, int 
 static err_t host_dial(struct ping_host *h)
 {
     const struct ping_conf *c = h->conf;
-    enum udp_flags want = UDP_INFO | UDP_RX_STAMP | UDP_TX_STAMP | UDP_ERRORS, granted = 0;
+    enum udp_flags want = UDP_TTL | UDP_TOS | UDP_RX_STAMP | UDP_TX_STAMP | UDP_ERRORS, granted = 0;
     addr_text(&h->addr, h->text);
     TRY(probes_init(&h->probes));
     TRY(udp_dial(&h->addr, &h->fd));
