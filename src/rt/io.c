@@ -13,10 +13,15 @@ enum {
     BULK_WAIT_MS = 10, /* a flow that needs longer for one read's worth is no bulk: its bytes are wanted as they come */
 };
 
+static bool watched(const struct slot *s, enum io_dir dir)
+{
+    return s && s->watched && (dir == IO_READ || s->both);
+}
+
 /* Is trying worth a system call? Yes, unless the poller watches it and nothing has happened since EAGAIN. */
 static bool may(const struct slot *s, enum io_dir dir)
 {
-    return !s || !s->watched || (dir == IO_READ ? s->readable : s->writable);
+    return !watched(s, dir) || (dir == IO_READ ? s->readable : s->writable);
 }
 
 static void spent(struct slot *s, enum io_dir dir)
@@ -41,7 +46,7 @@ static err_t failed(int fd, enum io_dir dir, tick until)
 err_t io_wait(int fd, enum io_dir dir, tick until)
 {
     struct slot *s = slot_find(fd);
-    return s && s->watched && may(s, dir) ? fiber_spend() : slot_wait(fd, dir, until);
+    return watched(s, dir) && may(s, dir) ? fiber_spend() : slot_wait(fd, dir, until);
 }
 
 err_t io_wait_foreign(int fd, enum io_dir dir, tick until)

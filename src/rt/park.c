@@ -30,7 +30,7 @@ void park_enter(struct parked *p)
     CHECK(!list_linked(&p->link));
     err_t e = slot_get(p->fd, &s);
     if (!e)
-        e = slot_watch(p->fd, s);
+        e = slot_watch(p->fd, s, IO_READ);
     list_add_last(&l->parked, &p->link);
     l->parked_count++;
     p->timer.fire = timer_fired;

@@ -36,10 +36,15 @@ err_t poll_open(struct poller **out)
     return NULL;
 }
 
-err_t poll_watch(struct poller *p, int fd, uint64_t token)
+err_t poll_watch(struct poller *p, int fd, uint64_t token, bool writing)
 {
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = token};
-    return epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? NULL : err_errno(errno);
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u64 = token};
+    if (writing)
+        ev.events |= EPOLLOUT;
+    int failed = epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &ev);
+    if (failed && errno == EEXIST)
+        failed = epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &ev);
+    return failed ? err_errno(errno) : NULL;
 }
 
 void poll_forget(struct poller *p, int fd)

@@ -34,13 +34,17 @@ err_t slot_get(int fd, struct slot **out)
     return NULL;
 }
 
-err_t slot_watch(int fd, struct slot *s)
+err_t slot_watch(int fd, struct slot *s, enum io_dir dir)
 {
-    if (s->watched)
+    bool writing = dir == IO_WRITE;
+    if (s->watched && (s->both || !writing))
         return NULL;
-    TRY(poll_watch(loop_here->poller, fd, (uint64_t)s->generation << 32 | (uint32_t)fd));
+    TRY(poll_watch(loop_here->poller, fd, (uint64_t)s->generation << 32 | (uint32_t)fd, writing));
+    if (!s->watched)
+        s->readable = s->hangup = false; /* the poller reports what is ready now */
+    s->writable = false;
     s->watched = true;
-    s->readable = s->writable = s->hangup = false; /* adding to the poller reports what is ready now */
+    s->both = writing;
     return NULL;
 }
 
@@ -48,7 +52,7 @@ err_t slot_wait(int fd, enum io_dir dir, tick until)
 {
     struct slot *s;
     TRY(slot_get(fd, &s));
-    TRY(slot_watch(fd, s));
+    TRY(slot_watch(fd, s, dir));
     struct fiber **who = dir == IO_READ ? &s->reader : &s->writer;
     CHECK(*who == NULL); /* two readers, or two writers, of one descriptor */
     *who = fiber_self();

@@ -2,9 +2,10 @@
 /*
  * slot.h -- what a loop remembers about each descriptor: its readiness and who waits.
  *
- * A descriptor is put into the poller at its first EAGAIN, once and edge-triggered; from then on readiness
- * stands here until a call says EAGAIN, or reads less than it asked for. That is two epoll_ctl calls at most in a
- * connection's life, and none for one that closes before anything would have blocked.
+ * A descriptor is put into the poller at its first EAGAIN, edge-triggered; from then on readiness stands here until a
+ * call says EAGAIN, or reads less than it asked for. One that waited to read first and then has to wait to write is
+ * changed once. That is three epoll_ctl calls at most in a connection's life, and none for one that closes before
+ * anything would have blocked.
  */
 #pragma once
 
@@ -14,7 +15,9 @@
 
 struct slot {
     uint32_t generation; /* in the poller's token: an event for an earlier user of the number is dropped */
-    bool watched, readable, writable, hangup;
+    bool watched;        /* by the poller, at least for reading */
+    bool both;           /* for writing, too: without that nothing is known about it, and trying tells */
+    bool readable, writable, hangup;
     bool bulk; /* readable only when as much is there as the last io_read_bulk asked for */
     struct fiber *reader, *writer;
     struct parked *parked;
@@ -28,7 +31,7 @@ struct slots {
 
 struct slot *slot_find(int fd);              /* NULL when the loop knows nothing about it */
 MUST err_t slot_get(int fd, struct slot **); /* made if need be: E_NO_MEMORY */
-MUST err_t slot_watch(int fd, struct slot *);
+MUST err_t slot_watch(int fd, struct slot *, enum io_dir);
 MUST err_t slot_wait(int fd, enum io_dir, tick until);
 void slot_event(const struct ready *); /* the poller reported this */
 void slot_forget(int fd);              /* before the descriptor is closed */
