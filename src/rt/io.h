@@ -48,7 +48,8 @@ MUST err_t io_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned
 MUST err_t io_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *sent, tick until);
 
 void io_close(int fd);
-/* For a descriptor that a foreign library (c-ares) is about to close by itself. */
+/* Out of the poller, with nobody waiting: a foreign library (c-ares) is about to close it, or it is busy enough not to
+   need watching. The next wait puts it back. */
 void io_forget(int fd);
 /* Half-close: no more writes (SHUT_WR). */
 void io_finish(int fd);

@@ -19,6 +19,7 @@
 
 enum {
     BATCH = 64,
+    BUSY = 8,
     ROOM = 65536 + 320,     /* the largest datagram; not a power of two, or all buffers would share few cache sets */
     LOW_PORTS = 1024,       /* services live below; chargen and its like answer everything */
     RECEIVE_ROOM = 4 << 20, /* bytes that may wait while a worker is not scheduled */
@@ -252,6 +253,10 @@ static void receiver(void *arg)
                 d[n] = d[i];
             n++;
         }
+        /* The poller is called back for every datagram that leaves a socket which it watches, 0.3 us each: a busy one
+           is taken out, and the next wait puts it back. (With impairments the other fiber may be waiting for it.) */
+        if (n >= BUSY && !p->all->impaired)
+            io_forget(p->socket.fd);
         send_batch(p, p->batch, d, n);
         if (delays_next(&p->delays) < before)
             waitq_wake(&p->news, -1);

@@ -15,6 +15,7 @@
 #include "dgram/ping_packet.h"
 #include "dgram/stamp_packet.h"
 #include "net/udp.h"
+#include "net/udp_warm.h"
 #include "rt/loop.h"
 
 enum { BATCH = 8 };
@@ -107,6 +108,7 @@ static void trace(const struct ping_host *h, char who, struct slice payload)
 
 static void send_probe(struct ping_host *h)
 {
+    udp_warm(h->warm, clock_now());
     int64_t wall = clock_wall();
     tick at = clock_now();
     unsigned sent = 0;
@@ -393,13 +395,18 @@ static err_t all_turns(struct ping_host *hosts, size_t n, struct scope *scope)
 err_t ping_run(struct ping_host *hosts, size_t n)
 {
     struct scope scope;
+    struct udp_warm warm;
     CHECK(n > 0);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         TRY(host_open(&hosts[i]));
+        hosts[i].warm = &warm;
+    }
     (void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* by default the kernel wakes us up to 50 us late */
+    udp_warm_open(&warm, hosts[0].addr.sa.sa_family);
     scope_open(&scope);
     err_t e = all_turns(hosts, n, &scope);
     scope_close(&scope);
+    udp_warm_close(&warm);
     for (size_t i = 0; i < n; i++)
         report_summary(&hosts[i]);
     err_t files = report_files(hosts, n);

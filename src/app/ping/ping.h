@@ -46,6 +46,7 @@ struct ping_host {
     char text[ADDR_TEXT]; /* numeric, with port */
     int fd;
     struct udp_batch *batch;
+    struct udp_warm *warm; /* of all hosts */
     char *packet;
     struct probes probes;
     struct histogram rtt; /* ns */
