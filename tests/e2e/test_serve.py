@@ -531,6 +531,12 @@ class Tls(Serve):
         for _ in range(2):
             self.assertEqual(Answer(c).body, bytes(range(256)) * 4096)
 
+    def test_the_absolute_form_may_say_https_here(self):
+        c = self.connect()
+        for target, status in (('https://localhost/a.txt', 200), ('http://localhost/a.txt', 200), ('ftp://localhost/a.txt', 400)):
+            c.send(get(target))
+            self.assertEqual(Answer(c).status, status)
+
     def test_certificates_are_read_again_on_reload(self):
         def serial():
             return self.connect().sock.getpeercert(True)
