@@ -457,6 +457,26 @@ class Running(Serve):
         self.assertEqual(len(busy.recv_exactly(30 << 20)), 30 << 20)
         self.assertEqual(self.server.wait(), 0)
 
+    def test_a_new_server_takes_the_port_while_the_old_one_drains(self):
+        self.file('site/large', b'x' * (30 << 20))
+        busy = self.conn()
+        busy.send(get('/large'))
+        busy.recv_until(b'\r\n\r\n')
+        self.server.send_signal(signal.SIGTERM)
+        def start():
+            p = harness.Process([harness.L7, 'serve', self.root, '--listen', f'127.0.0.1:{self.server.port}'], env=harness.environment())
+            self.addCleanup(p.stop)
+            try:
+                p.wait_for_line('listening')
+            except AssertionError:
+                return None  # the old one has not stopped listening yet
+            return p
+        new = self.wait_until(start, what='the port')
+        self.assertTrue(self.server.alive())
+        self.assertEqual(self.ask('/a.txt', server=new).body, b'0123456789')
+        self.assertEqual(len(busy.recv_exactly(30 << 20)), 30 << 20)
+        self.assertEqual(self.server.wait(), 0)
+
     def test_access_log(self):
         log = os.path.join(self.tmpdir, 'log')
         s = self.serve('--access-log', log, '--workers', '1')
