@@ -15,6 +15,7 @@
 
 enum {
     EVICT = 32,    /* idle connections closed at once when descriptors or connections run out */
+    UNHEARD = 32,  /* reads of what somebody says who is turned away */
     RETRY_MS = 50, /* until the next try when none could be closed */
 };
 
@@ -231,10 +232,12 @@ static void turn_away(struct conn *c, bool secure)
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n"
                                  "Content-Type: text/plain\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
     char sink[512];
-    size_t n;
+    size_t n = 1;
     stat_add(STAT_CONNECTIONS_REFUSED, 1);
     if (!secure) {
-        err_t e = io_read_now(c->tcp.fd, sink, sizeof sink, &n); /* unread bytes would turn the answer into a reset */
+        err_t e = NULL; /* unread bytes would turn the answer into a reset */
+        for (int i = 0; i < UNHEARD && n && !e; i++)
+            e = io_read_now(c->tcp.fd, sink, sizeof sink, &n);
         if (!e || e == E_TIMEOUT)
             e = io_write_now(c->tcp.fd, answer, sizeof answer - 1, &n);
         (void)e;

@@ -359,12 +359,17 @@ class EchoListenOptions(harness.TestCase):
 class LabOptions(harness.TestCase):
     def lab(self, *options):
         env = {'TMPDIR': self.tmpdir, 'XDG_STATE_HOME': os.path.join(self.tmpdir, 'state')}
-        lab = self.start(['lab', '--random-ports', *options], env=env)
+        lab = self.start(['lab', *(options if '--config' in options else ('--random-ports', *options))], env=env)
         lab.wait_for_line('', stream='stdout')
         return lab
 
     def test_workers(self):
         self.assertEqual(threads(self.lab('--workers', '4')) - threads(self.lab('--workers', '1')), 3)
+
+    def test_configuration_file(self):
+        lab = self.lab('--config', self.file('l7.conf', '[lab]\nrandom-ports = yes\nworkers = 1\n'))
+        self.assertNotEqual(lab.addr('web')[1], 8005)
+        self.assertEqual(threads(lab), threads(self.lab('--workers', '1')))
 
     def test_drain(self):
         lab = self.lab('--drain', '300ms')

@@ -379,7 +379,7 @@ print(len(conns))
         s = self.serve('--max-connections', '6', '--workers', '3')
         held = [self.conn(s) for _ in range(30)]
         for c in held:
-            c.send(b'GET /a.txt HTTP/1.1\r\n')  # begun, so that none is idle and makes room
+            c.send(b'GET /a.txt HTTP/1.1\r\nCookie: ' + b'c' * 3000 + b'\r\n')  # begun, so that none is idle and makes room
         def refused():
             return select.select([c.sock for c in held], [], [], 0)[0]
         self.wait_until(lambda: len(refused()) == 24, what='24 of 30 turned away')
@@ -389,6 +389,8 @@ print(len(conns))
                 c.send(b'Host: h\r\n\r\n')
                 status = 200
             self.assertEqual(Answer(c).status, status)
+            if status == 503:
+                self.assertEqual(c.sock.recv(10), b'')  # the end, and no reset that could destroy the answer
 
     def test_serial_serves_one_at_a_time(self):
         s = self.serve('--serial')
