@@ -96,7 +96,7 @@ class Answer:
         must(all(len(f[k]) == 1 for k in SINGLETONS if k in f), 'a field twice')
         must(FIXDATE.fullmatch(self.get('date') or ''), 'Date is no IMF-fixdate (RFC 9110 section 5.6.7, 6.6.1)')
         age = time.time() - seconds(self.get('date'))
-        must(-2 < age < 5, 'Date is not now')
+        must(-2 < age < harness.PATIENCE, 'Date is not now')
         must(not ('content-length' in f and 'transfer-encoding' in f), 'both framings (RFC 9112 section 6.2)')
         must(self.status != 204 or not {'content-length', 'transfer-encoding'} & f.keys(), '204 with a length')
         must(self.status != 405 or 'allow' in f, '405 without Allow (RFC 9110 section 15.5.6)')
