@@ -35,7 +35,8 @@ static const struct opt own[] = {
     {"health", 0, OPT_STRING, AT(health), "PATH", "ask the origins for this every --health-interval", NULL, NULL,
      false},
     {"health-interval", 0, OPT_DURATION, AT(health_interval), "TIME", "between health checks", "5s", NULL, false},
-    {"parent", 0, OPT_STRING, AT(parent), "URL", "go through this proxy", NULL, NULL, false},
+    {"parent", 0, OPT_STRING, AT(parent), "URL", "go through this proxy (http://[USER:PASSWORD@]HOST:PORT)", NULL, NULL,
+     false},
     {"origin-timeout", 0, OPT_DURATION, AT(origin_timeout), "TIME", "without a byte from an origin", "60s", NULL,
      false},
     {"max-body", 0, OPT_SIZE, AT(http.max_body), "SIZE", "request body; 0: no limit", "0", NULL, false},
@@ -106,6 +107,18 @@ static err_t parse_access(struct proxy_conf *c, struct proxy_options *o)
     return c->connect_ports ? parse_ports(c->connect_ports, &o->access) : NULL;
 }
 
+/* What would do nothing, and somebody may rely on. */
+static err_t check(const struct proxy_conf *c)
+{
+    if (c->auth && c->origin.n)
+        return fault(E_USAGE, "--proxy-auth is for a forward proxy; with --origin the origin asks for passwords");
+    if (c->health && !c->origin.n)
+        return fault(E_USAGE, "--health asks the servers that --origin names");
+    if (c->health_interval <= 0 || c->origin_timeout <= 0)
+        return fault(E_USAGE, "--health-interval and --origin-timeout must be longer than nothing");
+    return NULL;
+}
+
 static err_t make_proxy(struct proxy_conf *c)
 {
     struct slice rest = slice_z(c->targets), one;
@@ -122,6 +135,7 @@ static err_t make_proxy(struct proxy_conf *c)
                               .tls = {.ca_file = c->ca, .insecure = c->insecure},
                               .origin_timeout = c->origin_timeout,
                               .auth_file = c->auth,
+                              .trace = c->sink,
                               .control = c->control};
     while (slice_cut(&rest, ',', &one) && o.target_count < TARGETS_MAX)
         if (slice_trim(one).n)
@@ -166,10 +180,11 @@ static err_t serve(struct proxy_conf *c)
 {
     struct server_options o = {0};
     struct site *site;
+    TRY(check(c));
     TRY(daemon_bind(&c->daemon, &proxy_role, "127.0.0.1:8888", LISTEN_DEFER));
-    TRY(make_proxy(c));
     TRY(http_opts_apply(&c->http, &o));
     c->sink = o.trace;
+    TRY(make_proxy(c));
     TRY(make_site(c, &site));
     TRY(server_new(&o, daemon_workers(&c->daemon), site, &c->server));
     return daemon_run(&c->daemon, &(struct worker_hooks){.start = start, .drain = drain, .reload = reload, .arg = c});

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""l7 proxy killed under load, again and again: it starts again within a second, no damaged or mixed object is ever
-served (each body carries its own hash), what was on disk is found again, and the disk limit is kept."""
+"""An upload of 10 GiB, streamed through. And l7 proxy killed under load, again and again: it starts again within a
+second, no damaged or mixed object is ever served (each body carries its own hash), what was on disk is found again, and
+the disk limit is kept."""
 import hashlib
 import http.client
 import os
@@ -11,6 +12,7 @@ import time
 
 import harness
 from test_proxy import Origin, Proxy
+from test_proxy_options import Case
 
 KILLS = int(os.environ.get('L7_KILLS', '50'))
 LIMIT = 8 << 20
@@ -76,6 +78,14 @@ def on_disk_at_a_stop(p, folder):
     total = on_disk(folder)
     p.send_signal(signal.SIGCONT)
     return total
+
+
+class Upload(Case):
+    def test_10_gib(self):
+        began, size = time.monotonic(), 10 << 30
+        memory = self.upload(size)
+        self.assertLess(memory, 48)
+        print(f'10 GiB up in {time.monotonic() - began:.1f} s, at most {memory:.1f} MiB of memory')
 
 
 class Killed(Proxy):

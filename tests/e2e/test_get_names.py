@@ -14,10 +14,11 @@ from origin import Origin, answer
 
 
 class Dns:
-    """A name server on loopback: its zone maps names to IPv4 addresses; names that end in .silent get no answer."""
+    """A name server on loopback: its zone maps names to an address, a list of them, or a function that gives one of these
+    for the record type asked for (1 or 28); names that end in .silent get no answer."""
 
-    def __init__(self, test, zone):
-        self.zone, self.asked = zone, []
+    def __init__(self, test, zone, ttl=60):
+        self.zone, self.asked, self.ttl = zone, [], ttl
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(('127.0.0.1', 0))
         self.env = {'L7_NAMESERVERS': f'127.0.0.1:{self.socket.getsockname()[1]}', 'LOCALDOMAIN': ''}
@@ -38,10 +39,17 @@ class Dns:
             self.asked.append((name, kind))
             if name.endswith('.silent'):
                 continue
-            found = self.zone.get(name) if kind == 1 else None
-            head = query[:2] + struct.pack('>HHHHH', 0x8180 | (0 if name in self.zone else 3), 1, 1 if found else 0, 0, 0)
-            record = b'\xc0\x0c' + struct.pack('>HHIH', 1, 1, 60, 4) + socket.inet_aton(found) if found else b''
-            self.socket.sendto(head + query[12:at + 5] + record, peer)
+            records = self._records(name, kind)
+            head = query[:2] + struct.pack('>HHHHH', 0x8180 | (0 if name in self.zone else 3), 1, len(records), 0, 0)
+            self.socket.sendto(head + query[12:at + 5] + b''.join(records), peer)
+
+    def _records(self, name, kind):
+        found = self.zone.get(name)
+        found = found(kind) if callable(found) else found
+        family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
+        raw = [socket.inet_pton(family, a) for a in ([found] if isinstance(found, str) else found or [])
+               if (':' in a) == (kind == 28)]
+        return [b'\xc0\x0c' + struct.pack('>HHIH', kind, 1, self.ttl, len(r)) + r for r in raw]
 
 
 class Names(Get):

@@ -5,6 +5,7 @@
 #include "app/get/get_impl.h"
 #include "app/get/rules.h"
 #include "base/text.h"
+#include "http/basic.h"
 #include "http/fields.h"
 #include "http/uri.h"
 #include "net/idn.h"
@@ -170,25 +171,6 @@ static err_t add_user_lines(struct draft *d)
     return NULL;
 }
 
-static struct slice basic(struct arena *a, struct slice pair)
-{
-    AUTO(buf_free) struct buf b = {0};
-    if (buf_add(&b, S("Basic ")) || text_base64_add(&b, pair))
-        return SLICE_NONE;
-    return arena_copy(a, buf_slice(&b));
-}
-
-/* user:password of a URL, its escapes undone. */
-static struct slice basic_of_url(struct arena *a, struct slice userinfo)
-{
-    AUTO(buf_free) struct buf plain = {0};
-    if (text_percent_decode(userinfo, &plain))
-        return SLICE_NONE;
-    if (!slice_has(userinfo, ':') && buf_add_char(&plain, ':'))
-        return SLICE_NONE;
-    return basic(a, buf_slice(&plain));
-}
-
 static err_t add_authorization(struct draft *d)
 {
     const struct get_conf *c = d->t->run->conf;
@@ -196,9 +178,9 @@ static err_t add_authorization(struct draft *d)
     if (d->home && c->bearer)
         value = arena_format(d->arena, "Bearer %s", c->bearer);
     else if (d->home && c->user)
-        value = basic(d->arena, slice_z(c->user));
+        value = basic_pair(d->arena, slice_z(c->user));
     else if (d->t->url.has_userinfo)
-        value = basic_of_url(d->arena, d->t->url.userinfo);
+        value = basic_userinfo(d->arena, d->t->url.userinfo);
     return add_default(d, "Authorization", value);
 }
 
@@ -300,9 +282,9 @@ static err_t choose_proxy(struct draft *d, struct request_parts *out)
     out->proxy.host = u.host;
     out->proxy.port = u.port ? u.port : out->proxy.secure ? 443 : PROXY_PORT;
     if (c->proxy_user)
-        out->proxy.authorization = basic(d->arena, slice_z(c->proxy_user));
+        out->proxy.authorization = basic_pair(d->arena, slice_z(c->proxy_user));
     else if (u.has_userinfo)
-        out->proxy.authorization = basic_of_url(d->arena, u.userinfo);
+        out->proxy.authorization = basic_userinfo(d->arena, u.userinfo);
     out->request.proxy = &out->proxy;
     out->request.tunnel = c->tunnel;
     return NULL;

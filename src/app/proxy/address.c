@@ -2,7 +2,7 @@
 /*
  * address.c -- the address form of the textbook exercise: http://PROXY/www.example.org/path fetches
  * http://www.example.org/path, and /https://host/path the https one. Absolute links that come back (Location,
- * Content-Location, Refresh) and the Path of cookies are moved beneath that prefix; a relative link such as
+ * Content-Location) and the Path of cookies are moved beneath that prefix; a relative link such as
  * /style.css reaches the proxy without it and is redirected to the host that its Referer names.
  */
 #include "app/proxy/internal.h"

@@ -145,7 +145,8 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
     bool ours = terms->n > 0;
     struct head_request h = {.in = j->in,
                              .host = j->host,
-                             .keep_proxy_auth = j->p->o.parent && !j->p->auth.n,
+                             .keep_proxy_auth =
+                                 j->p->o.parent && !proxy_logs_in(j->p) && !j->p->parent_proxy.authorization.n,
                              .drop_conditions = ours || terms->plain,
                              .drop_range = ours,
                              .upgrade = j->upgrade,

@@ -64,10 +64,10 @@ static bool request_drops(const struct head_request *h, const struct http_field 
         return true;
     if (h->drop_range && (f->id == F_RANGE || f->id == F_IF_RANGE))
         return true;
-    if (h->forwarded.on && !h->forwarded.trusted)
-        return f->id == F_FORWARDED || f->id == F_X_FORWARDED_FOR || f->id == F_X_FORWARDED_HOST ||
-               f->id == F_X_FORWARDED_PROTO;
-    return false;
+    if (!h->forwarded.on)
+        return false;
+    return f->id == F_FORWARDED || f->id == F_X_FORWARDED_FOR || /* written anew, a trusted client's in front */
+           (!h->forwarded.trusted && (f->id == F_X_FORWARDED_HOST || f->id == F_X_FORWARDED_PROTO));
 }
 
 /* Max-Forwards counts hops of TRACE and OPTIONS (RFC 9110 section 7.6.2); the caller has answered those at 0. */
@@ -77,17 +77,33 @@ static struct slice one_less(struct arena *a, struct slice value)
     return slice_u64(value, &n) && n ? arena_format(a, "%llu", (unsigned long long)(n - 1)) : value;
 }
 
-static err_t add_forwarded(const struct head_forwarded *w, struct arena *a, struct http_fields *out)
+/* One line: what a trusted client sent, then ours (RFC 7239 section 4). Many readers look at one line only. */
+static bool add_behind(const struct head_forwarded *w, const struct http_fields *in, enum http_field_id id,
+                       struct slice ours, struct arena *a, struct http_fields *out)
+{
+    uint16_t at = 0;
+    struct slice all = SLICE_NONE;
+    for (struct slice line; w->trusted && fields_line(in, id, &at, &line);)
+        if (line.n)
+            all = all.n ? arena_join(a, (struct slice[]){all, S(", "), line}, 3) : line;
+    if (all.n)
+        ours = arena_join(a, (struct slice[]){all, S(", "), ours}, 3);
+    return ours.p && fields_add_id(a, out, id, ours);
+}
+
+static err_t add_forwarded(const struct head_forwarded *w, const struct http_fields *in, struct arena *a,
+                           struct http_fields *out)
 {
     char text[ADDR_TEXT];
-    struct slice peer = arena_copy(a, slice_z(addr_text_host(w->peer, text)));
-    bool six = w->peer->sa.sa_family == AF_INET6;
+    bool local = w->peer->sa.sa_family == AF_UNIX;
+    struct slice peer = local ? S("unknown") : arena_copy(a, slice_z(addr_text_host(w->peer, text)));
+    bool six = slice_has(peer, ':');
     struct slice proto = w->secure ? S("https") : S("http");
     const struct slice parts[] = {
         six ? S("for=\"[") : S("for="), peer, six ? S("]\";host=\"") : S(";host=\""), w->host, S("\";proto="), proto};
     struct slice whole = arena_join(a, parts, sizeof parts / sizeof parts[0]);
-    if (!peer.p || !whole.p || !fields_add_id(a, out, F_FORWARDED, whole) ||
-        !fields_add_id(a, out, F_X_FORWARDED_FOR, peer))
+    if (!peer.p || !whole.p || !add_behind(w, in, F_FORWARDED, whole, a, out) ||
+        !add_behind(w, in, F_X_FORWARDED_FOR, peer, a, out))
         return E_HEADER_TOO_LARGE;
     if (!fields_has(out, F_X_FORWARDED_HOST) && !fields_add_id(a, out, F_X_FORWARDED_HOST, w->host))
         return E_HEADER_TOO_LARGE;
@@ -117,7 +133,7 @@ err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_
     ok = ok && fields_add_id(a, out, F_VIA, head_via(h->in->version));
     if (!ok)
         return E_HEADER_TOO_LARGE;
-    return h->forwarded.on ? add_forwarded(&h->forwarded, a, out) : NULL;
+    return h->forwarded.on ? add_forwarded(&h->forwarded, in, a, out) : NULL;
 }
 
 static bool stripped(const struct cache_control *cc, struct slice name)

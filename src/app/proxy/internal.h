@@ -44,6 +44,7 @@ struct proxy {
     struct uri parent;
     struct client_proxy parent_proxy;
     struct buf auth;              /* contents of the auth file */
+    struct arena arena;           /* what lives as long as this */
     _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
     struct listen_point control;
 };
@@ -69,6 +70,12 @@ struct job {
     bool interims_open, interims_running;
     struct interim *interims_waiting;
 };
+
+/* Do clients have to log in? As a gateway there is nobody to ask (RFC 9110 section 11.7.1). */
+static inline bool proxy_logs_in(const struct proxy *p)
+{
+    return p->o.auth_file && !p->origins;
+}
 
 /* -- proxy.c -- */
 void loop_enter(struct proxy_loop *);

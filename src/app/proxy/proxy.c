@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "http/basic.h"
 #include "http/uri.h"
 #include "rt/worker.h"
 
@@ -44,7 +45,10 @@ static err_t parse_parent(struct proxy *p)
         return fault(E_USAGE, "--parent %s: not a URL such as http://proxy:3128", p->o.parent);
     p->parent_proxy = (struct client_proxy){
         .host = p->parent.host, .port = uri_port(&p->parent), .secure = slice_eq_case(p->parent.scheme, S("https"))};
-    return NULL;
+    if (!p->parent.has_userinfo)
+        return NULL;
+    p->parent_proxy.authorization = basic_userinfo(&p->arena, p->parent.userinfo);
+    return p->parent_proxy.authorization.n ? NULL : fault(E_USAGE, "--parent: a bad escape in user or password");
 }
 
 static err_t fill_in(struct proxy *p)
@@ -89,6 +93,7 @@ void proxy_free(struct proxy *p)
     flights_free(p->flights);
     origins_free(p->origins);
     buf_free(&p->auth);
+    arena_reset(&p->arena);
     access_free(&p->o.access.clients);
     access_free(&p->o.access.allow_to);
     access_free(&p->o.access.deny_to);
@@ -121,7 +126,6 @@ err_t proxy_start(struct proxy *p, int index)
     l->guarded.tls_options = l->direct.tls_options = l->http1.tls_options = p->o.tls;
     l->guarded.pool = l->direct.pool = l->http1.pool = l->pool;
     l->guarded.trace = l->direct.trace = l->http1.trace = p->o.trace;
-    l->guarded.head_max = l->direct.head_max = l->http1.head_max = p->o.max_header;
     l->guarded.dial = (struct dial_options){.allowed = judge_address, .arg = p};
     l->http1.version = CLIENT_HTTP1;
     if (!p->origins && !p->o.parent)
@@ -211,6 +215,8 @@ static bool user_known(const struct proxy *p, struct slice given)
 {
     struct slice rest = buf_slice(&p->auth), line;
     bool known = false;
+    if (!slice_has(given, ':'))
+        return false;
     while (slice_cut(&rest, '\n', &line)) {
         if (slice_ends(line, S("\r")))
             line.n--;
@@ -344,7 +350,7 @@ static err_t admit(struct job *j, bool *answered, tick until)
     *answered = true;
     if (!access_client(&j->p->o.access, j->ex->peer))
         return job_refuse(j, 403, "This proxy does not serve your address.", until);
-    if (j->p->auth.n && !j->p->origins && !authorized(j))
+    if (proxy_logs_in(j->p) && !authorized(j))
         return ask_for_login(j, until);
     if (goes_round(j))
         return job_refuse(j, 508, "The request is going round in a circle of proxies.", until);

@@ -39,7 +39,6 @@ struct proxy_options {
     const char *parent; /* URL of the next proxy, or NULL */
     struct tls_client_options tls;
     int64_t origin_timeout;   /* ns without a byte from the origin */
-    uint64_t max_header;      /* of a response head */
     const char *auth_file;    /* "USER:PASSWORD" lines, or NULL */
     struct trace_sink *trace; /* or NULL */
     const char *control;      /* path of the control socket, or NULL */

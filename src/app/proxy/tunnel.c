@@ -71,7 +71,11 @@ static err_t connect_parent(struct job *j, struct call *c, struct stream **out, 
     if (!fields)
         return E_NO_MEMORY;
     *fields = (struct http_fields){0};
-    if (!fields_add_id(j->arena, fields, F_HOST, j->in->target_text))
+    struct slice login = j->p->parent_proxy.authorization;
+    if (!login.n && !proxy_logs_in(j->p))
+        login = fields_get(&j->in->fields, F_PROXY_AUTHORIZATION); /* the client's, for the parent */
+    if (!fields_add_id(j->arena, fields, F_HOST, j->in->target_text) ||
+        (login.n && !fields_add_id(j->arena, fields, F_PROXY_AUTHORIZATION, login)))
         return E_NO_MEMORY;
     struct client_request r = {.method = S("CONNECT"),
                                .secure = j->p->parent_proxy.secure,
