@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 import unittest
 
 import harness
@@ -211,6 +210,21 @@ class Rules(Proxy):
         self.assertEqual(self.status('-x', p.url, '-U', 'bob:b', self.base), '200')
         self.assertNotIn('Proxy-Authorization', self.origin.seen[-1][2])
 
+    def test_every_verdict_is_logged_and_counted(self):
+        log = os.path.join(self.tmpdir, 'log')
+        p = self.proxy('--access-log', log, '--metrics', '127.0.0.1:0')
+        for _ in range(3):
+            self.curl('-x', p.url, self.base + '/a')
+        lines = lambda: open(log).read().splitlines()  # noqa: E731
+        self.wait_until(lambda: os.path.exists(log) and len(lines()) == 3)
+        self.assertIn('l7; fwd=uri-miss; stored; ttl=60', lines()[0])
+        for line in lines()[1:]:
+            self.assertIn('l7; hit; ttl=', line)
+        host, port = p.addr('metrics')
+        text = harness.dialogue(port, b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n').decode()
+        for counter in ('l7_cache_hits 2', 'l7_cache_misses 1', 'l7_cache_stored 1'):
+            self.assertRegex(text, '(?m)^' + counter.replace(' ', '(_total)? ') + '$')
+
     def test_why_and_purge(self):
         control = os.path.join(self.tmpdir, 'control')
         p = self.proxy('--control', control)
@@ -334,12 +348,13 @@ class Trouble(Proxy):
         self.assertEqual(self.curl('-o', '/dev/null', '-w', '%{http_code}', p.url), '504')
 
 
-def many(port, count, path, host):
-    """`count` connections that ask for the same thing at once; their bodies."""
+def many(port, count, path, host, asked=lambda: None):
+    """`count` connections that ask for the same thing; `asked` is called when all have; their bodies."""
     conns = [socket.create_connection(('127.0.0.1', port)) for _ in range(count)]
     for c in conns:
         c.settimeout(60)
         c.sendall(f'GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n'.encode())
+    asked()
     out = []
     for c in conns:
         data = b''
@@ -352,12 +367,15 @@ def many(port, count, path, host):
 
 class Crowd(Proxy):
     def test_one_fetch_for_a_thousand(self):
+        everybody = threading.Event()
+
         def slow(h):
-            time.sleep(1.5)
+            everybody.wait(60)
             h.reply(200, b'x' * 5000, {'Cache-Control': 'max-age=60'})
         origin = Origin(self, {'/slow': slow})
         p = self.proxy('--origin', f'http://127.0.0.1:{origin.port}', '--max-connections-per-client', '5000')
-        bodies = many(p.port, 1000, '/slow', 'h')
+        bodies = many(p.port, 1000, '/slow', 'h', everybody.set)
+        self.assertEqual(len(bodies), 1000)
         self.assertEqual(set(bodies), {b'x' * 5000})
         self.assertEqual(origin.count('/slow'), 1)
 
@@ -376,12 +394,14 @@ class Crowd(Proxy):
                 gate.wait(30)
             h.wfile.write(b'abc')
         origin = Origin(self, {'/private': private})
-        p = self.proxy('--origin', f'http://127.0.0.1:{origin.port}')
+        p = self.proxy('--origin', f'http://127.0.0.1:{origin.port}', '--max-connections-per-client', '5000')
         stuck = socket.create_connection(('127.0.0.1', p.port))
         self.addCleanup(stuck.close)
         stuck.sendall(b'GET /private HTTP/1.1\r\nHost: h\r\n\r\n')
         self.wait_until(lambda: origin.count('/private') == 1)
-        self.assertEqual(set(many(p.port, 50, '/private', 'h')), {b'abc'})
+        self.assertEqual(many(p.port, 1000, '/private', 'h'), [b'abc'] * 1000)
+        self.assertFalse(gate.is_set())
+        self.assertEqual(origin.count('/private'), 1001)
         gate.set()
 
 

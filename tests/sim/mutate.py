@@ -19,6 +19,7 @@ ORDER = ['store', 'fresh', 'age', 'request', 'vary', 'validate', 'update', 'stal
          'fields', 'targeted', 'messages']
 
 F, C, K = 'src/http/fresh.c', 'src/http/cache_control.c', 'src/cache/key.c'
+LEAD, FILL, ANSWER = 'src/app/proxy/lead.c', 'src/app/proxy/fill.c', 'src/app/proxy/answer.c'
 MUTATIONS = [
     ('fresh as long as lifetime >= age', F, 'if (v.ttl > 0) {', 'if (v.ttl >= 0) {'),
     ('s-maxage does not go before max-age', F, 'if (cc->s_maxage != CC_ABSENT)\n        info->lifetime', 'if (cc->max_age == CC_ABSENT && cc->s_maxage != CC_ABSENT)\n        info->lifetime'),
@@ -59,7 +60,41 @@ MUTATIONS = [
     ('the query is no part of the key', K, 'if (u->has_query)\n        at', 'if (u->has_query && u->ipv6)\n        at'),
     ('languages keep their case', K, '*at++ = ascii_lower(v[i].p[k]);', '*at++ = v[i].p[k];'),
     ('Location of another host is invalidated', 'src/app/proxy/store.c', 'if (slice_eq_case(u.host, j->target.host) && ', 'if ('),
-    ('a range that is not held is claimed', 'src/app/proxy/answer.c', 'if (!o->partial)\n        return true;', 'if (!o->partial || j->ask.range)\n        return true;'),
+    ('the heuristic has no limit of a day', F, 'return part < HEURISTIC_MAX ? part : HEURISTIC_MAX;', 'return part;'),
+    ('what sets a cookie is fresh by heuristic', F, ' || fields_has(f, F_SET_COOKIE) ||', ' ||'),
+    ('a reload asks for what is immutable', F, 'info->flags & FRESH_IMMUTABLE && ttl > 0;', 'info->flags & FRESH_IMMUTABLE && ttl < 0;'),
+    ('immutable outlives freshness', F, 'info->flags & FRESH_IMMUTABLE && ttl > 0;', 'info->flags & FRESH_IMMUTABLE;'),
+    ('an age grows past the greatest number', F, 'return age < 0 ? 0 : age > CC_SECONDS_MAX ? CC_SECONDS_MAX : age;', 'return age;'),
+    ('Vary: * is stored', F, "if (f->v[i].id == F_VARY && slice_has(f->v[i].value, '*'))", "if (f->v[i].id == F_VARY && f->v[i].value.n == 99)"),
+    ('a POST without freshness is stored', F, 'if (r->method == M_POST && !(info->flags & FRESH_EXPLICIT))', 'if (r->method == M_POST && status == 0)'),
+    ('a POST of any status is stored', F, 'if (r->method == M_POST && status != 200)', 'if (r->method == M_POST && status == 0)'),
+    ('a POST stands for GET wherever it says its content is', LEAD, 'return slice_eq(j->key.text, named.text);', 'return true;'),
+    ('authorized requests share a fetch', LEAD, 'j->ask.authorization || ', ''),
+    ('others wait for what could not be shared', LEAD, '        mark(j);\n    flight_release', '        (void)mark;\n    flight_release'),
+    ('another variant is read along', LEAD, 'if (o && !closed && cache_vary_matches(o->vary, &j->in->fields)) {', 'if (o && !closed) {'),
+    ('what is stale at once is read along', LEAD, '.use == FRESH_SERVE && (!o', '.use != 99 && (!o'),
+    ('a HEAD refreshes nothing', LEAD, '    head_came(j, t);\n    const', '    (void)head_came;\n    const'),
+    ('a HEAD that differs changes nothing', LEAD, '                store_purge(j->p, &j->key, true);', '                continue;'),
+    ('nothing answers for an origin that is gone', LEAD, "return e != E_CANCELED && can_fall_back(j, stale, 0) ?", 'return e != E_CANCELED && can_fall_back(j, stale, 1) ?'),
+    ('what must be validated fails like any other', LEAD, 'if (stale && stale->info.flags & FRESH_STRICT && e != E_CANCELED)', 'if (stale && stale->info.flags & FRESH_STRICT && e == E_CANCELED)'),
+    ('a part with a weak tag is completed', LEAD, 'bool strong = etag.n && !slice_starts(etag, S("W/"));', 'bool strong = etag.n;'),
+    ('parts with weak tags are combined', FILL, 'o->body->length == total && etag_strong_eq(', 'o->body->length == total && etag_weak_eq('),
+    ('a hole is filled with what has another tag', FILL, '           etag_strong_eq(partial->etag, fields_get(f, F_ETAG));', '           partial->etag.n;'),
+    ('a 206 that brings more than it claims is cut', FILL, 'if (length != CLIENT_UNKNOWN && length != t->end - t->at)', 'if (length == 12345)'),
+    ('objects of any size are kept', FILL, 'total > j->p->o.object_max)', 'total > UINT64_MAX - 9)'),
+    ('targeted fields count in a forward proxy', FILL, 'ask.range = ask.range || t->partner;\n    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);', 'ask.range = ask.range || t->partner;\n    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->p->o.target_count);'),
+    ('a part stands for the whole', 'src/cache/object.c', 'o->partial = o->body && !cache_body_complete(o->body);', 'o->partial = false;'),
+    ('the Age that came is stored', 'src/cache/object.c', 'return f->id == F_AGE || (', 'return ('),
+    ('If-Range is ignored', ANSWER, ' ||\n        !cond_range_allowed(&j->in->fields, &c, wall_now() / TICK_S))', ' || c.has_modified > 1)'),
+    ('a range past the end is the whole', ANSWER, 'if (r == RANGE_UNSATISFIABLE)', 'if (r == RANGE_UNSATISFIABLE && age < 0)'),
+    ('without Last-Modified the Date does not stand in', ANSWER, '.modified_s = o->info.date}', '.modified_s = 0}'),
+    ('Location is not invalidated', 'src/app/proxy/store.c', '    invalidate_named(j, fields_get(response, F_LOCATION));\n', ''),
+    ('Content-Location is not invalidated', 'src/app/proxy/store.c', '    invalidate_named(j, fields_get(response, F_CONTENT_LOCATION));\n', ''),
+    ('only-if-cached asks the origin', 'src/app/proxy/proxy.c', 'if (j->ask.cc.has & CC_ONLY_IF_CACHED) {', 'if (j->ask.cc.has & CC_ONLY_IF_CACHED && !j->p) {'),
+    ('fields that no-cache and private name stay', 'src/app/proxy/head.c', 'if (slice_eq_case(one, name))\n                return true;', 'if (slice_eq_case(one, name) && !cc)\n                return true;'),
+    ('the order of languages matters', K, '    sort(v, n);\n', ''),
+    ('lines of a nominated field are not joined', K, '        if (i)\n            TRY(buf_add_char(out, \',\'));\n        TRY(buf_add(out, v[i]));', '        out->n = 0;\n        TRY(buf_add(out, v[i]));'),
+    ('a range that is not held is claimed', ANSWER, 'if (!o->partial)\n        return true;', 'if (!o->partial || j->ask.range)\n        return true;'),
 ]
 
 

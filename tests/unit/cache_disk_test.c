@@ -207,6 +207,44 @@ static void finds_damage(void *arg)
     cache_disk_free(d);
 }
 
+/* What the system says that the objects take. */
+static uint64_t really_used(void)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < 256; i++) {
+        char path[400];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%02x", folder, i);
+        DIR *dir = opendir(path);
+        for (struct dirent *f; dir && (f = readdir(dir));) {
+            snprintf(path, sizeof path, "%s/%02x/%s", folder, i, f->d_name);
+            if (f->d_name[0] != '.' && stat(path, &st) == 0)
+                n += (uint64_t)st.st_blocks * 512;
+        }
+        closedir(dir);
+    }
+    return n;
+}
+
+/* Opening a fifo waits for somebody to write into it: a start that read the objects would hang here. */
+static void starts_without_opening(void *arg)
+{
+    (void)arg;
+    struct cache_disk *d;
+    struct cache_disk_stats s;
+    char path[128];
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    snprintf(path, sizeof path, "%s/0a/0a00000000000001-0000000000000002", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    snprintf(path, sizeof path, "%s/new/0000000000000001", folder); /* what a kill left half written */
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_ok(cache_disk_load(d, after(10000)));
+    assert_int_equal(access(path, F_OK), -1);
+    cache_disk_stats(d, &s);
+    assert_int_equal(s.objects, 1);
+    cache_disk_free(d);
+}
+
 static void keeps_its_limit(void *arg)
 {
     (void)arg;
@@ -218,7 +256,9 @@ static void keeps_its_limit(void *arg)
         assert_ok(put(d, i, 1000 + i % 9 * 2000, ""));
         cache_disk_stats(d, &s);
         assert_true(s.bytes <= 1 << 20);
+        assert_true(really_used() <= (1 << 20) * 101 / 100);
     }
+    assert_true(really_used() > (1 << 20) * 8 / 10);
     assert_true(s.bytes > (1 << 20) * 9 / 10);
     assert_err(put(d, 999, 1 << 20, ""), E_LIMIT);
     d = open_again(d, 1 << 19);
@@ -250,6 +290,11 @@ static void test_finds_damage(void **state)
     (void)state;
     on_a_loop(finds_damage);
 }
+static void test_starts_without_opening(void **state)
+{
+    (void)state;
+    on_a_loop(starts_without_opening);
+}
 static void test_keeps_its_limit(void **state)
 {
     (void)state;
@@ -277,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_survives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_as_stale, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finds_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_starts_without_opening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keeps_its_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

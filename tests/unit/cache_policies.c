@@ -15,16 +15,22 @@ struct entry {
 enum { QUEUES = 5 };
 
 struct cache {
-    struct entry *v; /* by id */
+    struct entry *v;      /* by id */
+    const uint32_t *size; /* by id; NULL: 1 each */
     struct list head[QUEUES];
-    size_t n[QUEUES], room, hits;
+    size_t n[QUEUES], room, hits; /* what a queue holds is counted in sizes */
 };
 
 static struct cache cache_new(const struct trace *t, size_t room)
 {
-    struct cache c = {.v = calloc(t->ids, sizeof *c.v), .room = room};
+    struct cache c = {.v = calloc(t->ids, sizeof *c.v), .size = t->size, .room = room};
     CHECK(c.v);
     return c;
+}
+
+static size_t size_of(const struct cache *c, const struct entry *e)
+{
+    return c->size ? c->size[e - c->v] : 1;
 }
 
 static void cache_begin(struct cache *c)
@@ -43,12 +49,12 @@ static void move(struct cache *c, struct entry *e, unsigned queue)
 {
     if (e->queue) {
         list_remove(&e->link);
-        c->n[e->queue]--;
+        c->n[e->queue] -= size_of(c, e);
     }
     e->queue = queue;
     if (queue) {
         list_add_last(&c->head[queue], &e->link);
-        c->n[queue]++;
+        c->n[queue] += size_of(c, e);
     }
 }
 
@@ -65,7 +71,7 @@ static size_t run(const struct trace *t, size_t room, bool (*ask)(struct cache *
 static bool lru_ask(struct cache *c, struct entry *e)
 {
     bool hit = e->queue;
-    if (!hit && c->n[1] == c->room)
+    while (!hit && c->n[1] + size_of(c, e) > c->room)
         move(c, oldest(c, 1), 0);
     move(c, e, 1);
     return hit;
@@ -81,7 +87,7 @@ static bool lfu_any(struct cache *c, struct entry *e, bool remember)
 {
     bool hit = e->queue;
     e->count++;
-    if (!hit && c->n[1] == c->room) {
+    while (!hit && c->n[1] + size_of(c, e) > c->room) {
         struct entry *least = oldest(c, 1);
         for (struct list *l = c->head[1].next; l != &c->head[1]; l = l->next)
             if (LIST_ENTRY(l, struct entry, link)->count < least->count)
@@ -127,7 +133,7 @@ size_t policy_sieve(const struct trace *t, size_t room)
             e->count = 1;
             continue;
         }
-        while (c.n[1] == room) {
+        while (c.n[1] + size_of(&c, e) > room) {
             hand = hand == &c.head[1] ? hand->next : hand;
             struct entry *at = LIST_ENTRY(hand, struct entry, link);
             hand = hand->next;
@@ -139,6 +145,54 @@ size_t policy_sieve(const struct trace *t, size_t room)
     }
     free(c.v);
     return c.hits;
+}
+
+/* ---- S3-FIFO: a tenth for newcomers; who is asked for twice there goes on to the main queue ---- */
+
+enum { SMALL = 1, MAIN, GHOST, OFTEN_MAX = 3 };
+
+static void s3_from_small(struct cache *c)
+{
+    struct entry *e = oldest(c, SMALL);
+    if (e->count > 1) {
+        e->count = 0;
+        move(c, e, MAIN);
+        return;
+    }
+    move(c, e, GHOST);
+    while (c->n[GHOST] > c->room * 9 / 10)
+        move(c, oldest(c, GHOST), 0);
+}
+
+static void s3_from_main(struct cache *c)
+{
+    struct entry *e = oldest(c, MAIN);
+    move(c, e, e->count ? MAIN : 0);
+    e->count -= e->count > 0;
+}
+
+static bool s3_ask(struct cache *c, struct entry *e)
+{
+    if (e->queue == SMALL || e->queue == MAIN) {
+        e->count += e->count < OFTEN_MAX;
+        return true;
+    }
+    bool known = e->queue == GHOST;
+    move(c, e, 0);
+    e->count = 0;
+    while (c->n[SMALL] + c->n[MAIN] + size_of(c, e) > c->room) {
+        if (c->n[SMALL] >= c->room / 10 || !c->n[MAIN])
+            s3_from_small(c);
+        else
+            s3_from_main(c);
+    }
+    move(c, e, known ? MAIN : SMALL);
+    return false;
+}
+
+size_t policy_s3fifo(const struct trace *t, size_t room)
+{
+    return run(t, room, s3_ask);
 }
 
 /* ---- ARC: T1 and T2 hold, B1 and B2 remember; the target size of T1 is what it learns ---- */
@@ -213,32 +267,41 @@ enum { WINDOW = 1, PROBATION, PROTECTED, COUNT_MAX = 15 };
 static void tiny_admit(struct cache *c)
 {
     struct entry *new = oldest(c, WINDOW);
-    if (c->n[WINDOW] + c->n[PROBATION] + c->n[PROTECTED] <= c->room) {
-        move(c, new, PROBATION);
-        return;
+    while (c->n[WINDOW] + c->n[PROBATION] + c->n[PROTECTED] > c->room) {
+        struct entry *old = oldest(c, c->n[PROBATION] ? PROBATION : PROTECTED);
+        bool better = new->count > old->count;
+        move(c, better ? old : new, 0);
+        if (!better)
+            return;
     }
-    struct entry *old = oldest(c, c->n[PROBATION] ? PROBATION : PROTECTED);
-    bool better = new->count > old->count;
-    move(c, better ? old : new, 0);
-    if (better)
-        move(c, new, PROBATION);
+    move(c, new, PROBATION);
+}
+
+/* How many of those asked for fit, on average. */
+static size_t objects_in(const struct trace *t, size_t room)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < t->n; i++)
+        all += t->size ? t->size[t->v[i]] : 1;
+    return room * t->n / all;
 }
 
 size_t policy_wtinylfu(const struct trace *t, size_t room)
 {
     struct cache c = cache_new(t, room);
-    size_t window = room / 100 ? room / 100 : 1, protected = (room - window) * 8 / 10;
+    size_t window = room / 100 ? room / 100 : 1, protected = (room - window) * 8 / 10,
+           period = 10 * objects_in(t, room);
     cache_begin(&c);
     for (size_t i = 0; i < t->n; i++) {
         struct entry *e = &c.v[t->v[i]];
         e->count += e->count < COUNT_MAX;
-        for (size_t k = 0; i % (10 * room) == 0 && k < t->ids; k++)
+        for (size_t k = 0; i % period == 0 && k < t->ids; k++)
             c.v[k].count /= 2;
         c.hits += e->queue != 0;
         move(&c, e, e->queue > WINDOW ? PROTECTED : WINDOW);
-        if (c.n[PROTECTED] > protected)
+        while (c.n[PROTECTED] > protected)
             move(&c, oldest(&c, PROTECTED), PROBATION);
-        if (c.n[WINDOW] > window)
+        while (c.n[WINDOW] > window)
             tiny_admit(&c);
     }
     free(c.v);

@@ -40,8 +40,7 @@ static bool stands_for_get(struct job *j, const struct fetch *t)
     struct cache_key named;
     const struct http_response *r = &t->call.response;
     struct slice where = fields_get(&r->fields, F_CONTENT_LOCATION);
-    if (j->in->method != M_POST || r->status != 200 || !where.n ||
-        (!j->ex->body_done && j->ex->received != j->ex->body_length))
+    if (j->in->method != M_POST || !where.n || (!j->ex->body_done && j->ex->received != j->ex->body_length))
         return false;
     if (uri_parse(where, &parsed) || uri_resolve(j->arena, &j->target, &parsed, &u) ||
         !cache_key_make(&j->key, &j->target, S("http"), j->arena) || !cache_key_make(&named, &u, S("http"), j->arena)) {
