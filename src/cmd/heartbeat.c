@@ -169,6 +169,8 @@ static const struct opt send_opts[] = {
     {"interval", 'i', OPT_DURATION, AT(o.interval), "TIME", "from beat to beat", "1s", NULL, false},
     {"count", 'c', OPT_INT, AT(o.count), "N", "end after so many beats; 0: go on", "0", NULL, false},
     {"key-file", 0, OPT_STRING, AT(o.key_file), "FILE", "sign with the first key in it", NULL, NULL, false},
+    {"state", 0, OPT_STRING, AT(o.state), "FILE", "keep the number of the last start there: the clock may be set back",
+     NULL, NULL, false},
     {"text", 0, OPT_FLAG, AT(o.text), NULL, "send SEQ UNIXTIME as text", NULL, NULL, false},
     {"verbose", 'v', OPT_FLAG, AT(o.verbose), NULL, "a line a beat", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};

@@ -36,7 +36,7 @@ class Clock:
                             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
 
     def step(self, seconds):
-        before, self.ahead = self.ahead, self.ahead + seconds * 10**9
+        before, self.ahead = self.ahead, self.ahead + int(seconds * 10**9)
         self.shared[:] = struct.pack('@qqq', time.time_ns(), before, self.ahead)
 
 
@@ -55,7 +55,7 @@ class Steps(Heartbeat):
         self.listeners_clock, self.senders_clock = self.clock('listener'), self.clock('senders')
         self.keys = self.file('keys', b'7 ' + SECRET + b'\n')
         self.history = os.path.join(self.tmpdir, 'history.db')
-        self.more = ['--key-file', self.keys, '--accept-unsigned', '--max-age', '10m', '--timeout', f'{TIMEOUT * 1000:.0f}ms',
+        self.more = ['--key-file', self.keys, '--accept-unsigned', '--max-age', '30m', '--timeout', f'{TIMEOUT * 1000:.0f}ms',
                      '--history', self.history, '--state', os.path.join(self.tmpdir, 'state')]
         self.listener = self.listen('0')
         self.port, self.senders = self.listener.port, {}
@@ -146,6 +146,25 @@ class Steps(Heartbeat):
             self.beats_on()
             self.assertEqual(self.listener.stdout(), '')
         self.assertEqual([e for e, _ in self.kept()], ['up'] * 3)
+
+    def test_single_beats_after_the_clock_was_set_back(self):
+        """As from cron, each with an incarnation of its own, which --state makes grow whatever the clock does."""
+        self.begin()
+        state = os.path.join(self.tmpdir, 'cron')
+
+        def run(*more):
+            code, _, err = self.run_l7(['heartbeat', 'send', '127.0.0.1', self.port, '--id', 'cron', '--count', '1', '--key-file',
+                                        self.keys, *more], env=self.senders_clock.environment)
+            self.assertEqual(code, 0, err)
+        run('--state', state)
+        self.senders_clock.step(-HOUR / 4)
+        for n in (2, 3):
+            run('--state', state)
+            self.wait_until(lambda: self.rows()['cron']['received'] == n)
+        self.assertEqual(self.rows()['cron']['restarts'], 2)
+        code, _, err = self.run_l7(['heartbeat', 'send', '127.0.0.1', self.port, '--count', '1', '--state', self.keys])
+        self.assertEqual(code, 2, err)
+        self.assertIn('remove it', err)
 
     def test_deaths_are_seen_as_soon(self):
         self.begin()

@@ -59,5 +59,5 @@ void detector_rebase(struct detector *, tick arrival);
 void detector_solve(struct detector *, double rate);
 tick detector_deadline(const struct detector *);
 
-/* The model itself, for tests and `simulate`: expected mistakes a nanosecond with a deadline `allow` after base. */
+/* The model itself, for tests: expected mistakes a nanosecond with a deadline `allow` after base. */
 double detector_rate(const struct detector *, double allow);

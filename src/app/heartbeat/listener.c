@@ -347,8 +347,3 @@ void listener_free(struct listener *l)
     digest_keys_free(&l->keys);
     free(l);
 }
-
-struct senders *listener_senders(struct listener *l)
-{
-    return &l->senders;
-}

@@ -36,5 +36,3 @@ MUST err_t listener_new(const struct listener_conf *, struct listener **);
 MUST err_t listener_start(struct listener *, const struct listen_point *const *points, int n, int worker);
 void listener_drain(struct listener *, int worker); /* on its loop; does not suspend */
 void listener_free(struct listener *);              /* after all loops have ended; NULL is accepted */
-
-struct senders *listener_senders(struct listener *);

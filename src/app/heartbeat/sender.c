@@ -2,7 +2,9 @@
 #include "app/heartbeat/sender.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -78,6 +80,32 @@ static err_t beat_on(struct sending *s)
     }
 }
 
+/* The number of this start: the time, or one more than the last one if the clock has been set back since. In the file
+   it stands in a line of fixed length, so that one write replaces it. */
+static err_t next_incarnation(const char *state, uint64_t *out)
+{
+    *out = (uint64_t)clock_wall();
+    if (!state)
+        return NULL;
+    char line[24];
+    uint64_t last = 0;
+    int fd = open(state, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ssize_t n = fd < 0 || flock(fd, LOCK_EX) < 0 ? -1 : pread(fd, line, sizeof line, 0);
+    err_t e = n < 0 ? fault(err_errno(errno), "%s", state) : NULL;
+    struct slice text = slice_of(line, n > 0 ? (size_t)n : 0);
+    text = slice_trim(slice_first(text, slice_find(text, '\n', 0)));
+    if (n > 0 && (!slice_u64(text, &last) || last == UINT64_MAX))
+        e = fault(E_CONFIG, "%s: not written by --state (remove it to begin anew)", state);
+    if (!e) {
+        *out = *out > last ? *out : last + 1;
+        n = snprintf(line, sizeof line, "%-20llu\n", (unsigned long long)*out);
+        e = pwrite(fd, line, (size_t)n, 0) == n ? NULL : fault(err_errno(errno), "%s", state);
+    }
+    if (fd >= 0)
+        close(fd);
+    return e;
+}
+
 err_t sender_run(const struct sender_options *o, const struct addr *to, struct sender_totals *totals)
 {
     struct sending s = {.o = o, .totals = totals, .fd = -1};
@@ -85,12 +113,13 @@ err_t sender_run(const struct sender_options *o, const struct addr *to, struct s
         return fault(E_USAGE, "--id: 1 to %d bytes of UTF-8 without control characters", BEAT_ID_MAX);
     if (o->interval < TICK_MS || o->interval > BEAT_INTERVAL_MAX)
         return fault(E_USAGE, "--interval: 1ms to 30d");
+    TRY(next_incarnation(o->state, &s.beat.incarnation));
     if (o->key_file)
         TRY(digest_keys_read(o->key_file, &s.keys));
     err_t e = udp_dial(to, &s.fd);
     if (!e) {
         s.beat = (struct beat){.id = slice_z(o->id),
-                               .incarnation = (uint64_t)clock_wall(),
+                               .incarnation = s.beat.incarnation,
                                .interval_ns = o->interval,
                                .text = o->text,
                                .seal = {.sealed = s.keys.n > 0, .key = s.keys.n ? s.keys.id[0] : 0}};

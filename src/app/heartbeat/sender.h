@@ -3,7 +3,8 @@
  * sender.h -- `l7 heartbeat send`: a beat every interval, and a goodbye at the end.
  *
  * Beats are due at start + k * interval by the monotonic clock, so a late one does not delay the next and a step of the
- * wall clock moves nothing. The incarnation is the wall clock at the start: it grows from start to start.
+ * wall clock moves nothing. The incarnation is the wall clock at the start: it grows from start to start,
+ * with `state` also when the clock was set back in between.
  */
 #pragma once
 
@@ -15,6 +16,7 @@ struct sender_options {
     int64_t interval;     /* ns */
     int64_t count;        /* beats, 0: until stopped */
     const char *key_file; /* or NULL */
+    const char *state;    /* file that keeps the last incarnation, or NULL */
     bool text;            /* "SEQ UNIXTIME", as the labs send them */
     bool verbose;         /* a line a beat */
 };

@@ -301,8 +301,8 @@ bool sender_sound(const struct sender *r)
 
 void sender_resume(struct sender *r, const struct store *store, tick now)
 {
-    tick shift = store->rebooted ? now - store->pause - r->last : 0; /* the old monotonic clock is gone */
-    r->changed = store->rebooted ? now - store->pause : r->changed + shift;
+    if (store->rebooted) /* the old monotonic clock is gone: some time before we paused */
+        r->changed = now - store->pause;
     if (r->changed > now)
         r->changed = now;
     r->busy = false;

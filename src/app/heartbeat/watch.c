@@ -69,29 +69,50 @@ static void type_filter(struct watching *w, char key)
         f[n] = key, f[n + 1] = 0;
 }
 
+/* Arrows and page keys are ESC [ and a letter or digit (the ~ behind a digit means nothing here): the key that does the
+   same. `*i` moves to the sequence's last byte. */
+static char plain_key(const char *keys, size_t n, size_t *i)
+{
+    if (keys[*i] != 27 || *i + 2 >= n || keys[*i + 1] != '[')
+        return keys[*i];
+    switch (keys[ *i += 2]) {
+    case 'A':
+        return 'k';
+    case 'B':
+        return 'j';
+    case '5':
+        return 'b';
+    case '6':
+        return ' ';
+    default:
+        return 0;
+    }
+}
+
+static void take_keys(struct watching *w, const char *keys, size_t n)
+{
+    int lines, columns;
+    terminal_size(&lines, &columns);
+    for (size_t i = 0; i < n && !w->quit; i++) {
+        if (w->typing) {
+            type_filter(w, keys[i]);
+            continue;
+        }
+        char key = plain_key(keys, n, &i);
+        if (key == '/')
+            w->typing = true, w->o->view.filter[0] = 0;
+        else
+            w->quit = view_key(&w->o->view, key, lines) == VIEW_QUIT;
+    }
+}
+
 static void read_keys(void *arg)
 {
     struct watching *w = arg;
     char keys[64];
     size_t got;
     while (!w->quit && !io_read(w->o->keys, keys, sizeof keys, &got, TICK_NEVER) && got) {
-        int lines, columns;
-        terminal_size(&lines, &columns);
-        for (size_t i = 0; i < got; i++) {
-            if (w->typing)
-                type_filter(w, keys[i]);
-            else if (keys[i] == '/')
-                w->typing = true, w->o->view.filter[0] = 0;
-            else if (keys[i] == 27 && i + 2 < got && keys[i + 1] == '[') /* arrows and page keys */
-                i += 2, (void)view_key(&w->o->view,
-                                       keys[i] == 'A'   ? 'k'
-                                       : keys[i] == 'B' ? 'j'
-                                       : keys[i] == '5' ? 'b'
-                                                        : ' ',
-                                       lines);
-            else if (view_key(&w->o->view, keys[i], lines) == VIEW_QUIT)
-                w->quit = true;
-        }
+        take_keys(w, keys, got);
         waitq_wake(&w->redraw, -1);
     }
 }
