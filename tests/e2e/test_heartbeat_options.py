@@ -17,7 +17,7 @@ import threading
 import time
 
 import harness
-from test_heartbeat import SECRET, Heartbeat, beat
+from test_heartbeat import SECRET, Heartbeat, beat, seal
 from test_get_session import certificates, server_context
 
 HOUR = 3600  # so long an interval that nobody is late
@@ -88,8 +88,8 @@ class Listening(Heartbeat):
         s = self.socket()
         for i in range(1, 301):
             s.send(beat('fast', i))
-        self.wait_until(lambda: self.counted('beats_limited_total')[0] >= 150)
-        self.assertEqual(sum(self.counted('beats_fresh_total', 'beats_limited_total')), 300)
+        self.wait_until(lambda: sum(self.counted('beats_fresh_total', 'beats_limited_total')) == 300)
+        self.assertGreater(self.counted('beats_limited_total')[0], 150)
 
     def test_max_age(self):
         keys = self.file('keys', SECRET + b'\n')
@@ -177,7 +177,7 @@ class Hooks(Heartbeat):
         port, got = self.https(folder, [])
         self.listen('--webhook', f'https://127.0.0.1:{port}/')
         self.socket().send(beat('one', 1))
-        self.listener.wait_for_line('hook for .one. .*certificate', timeout=60)
+        self.listener.wait_for_line('hook for .one. .*certificate', timeout=12)  # at once: five tries take fifteen seconds
         self.assertEqual(got, [])
 
 
@@ -365,6 +365,33 @@ class Watching(Heartbeat):
         self.assertIn(f'127.0.0.1:{self.port}', err)
         self.socket().send(beat('a', 1, key=SECRET))
         self.wait_for('a', received=1)  # from loopback the table may be seen without
+
+    def test_answers_that_are_not_signed_are_not_believed(self):
+        """Somebody who has not the key answers in the listener's place, an empty table, in time and with the right nonce."""
+        keys = self.file('keys', SECRET + b'\n')
+
+        def answer(p, key):
+            a = b'L7HB' + bytes([1, 3, 1 if key else 0, 0]) + p[8:16] + bytes(8) + p[16:20] + bytes(4 * 3 + 8 * 2 + 4)
+            return seal(a, key) if key else a
+        for key, status in ((None, 1), (b'wrong', 1), (SECRET, 0)):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.bind(('127.0.0.1', 0))
+                asked = []
+
+                def serve():
+                    while True:
+                        p, who = s.recvfrom(4096)
+                        if p == b'end':
+                            return
+                        asked.append(p)
+                        s.sendto(answer(p, key), who)
+                t = threading.Thread(target=serve)
+                t.start()
+                code, _, err = self.run_l7(['heartbeat', 'watch', '127.0.0.1', s.getsockname()[1], '--count', '1', '--key-file', keys])
+                s.sendto(b'end', s.getsockname())
+                t.join()
+            self.assertEqual(code, status, err)
+            self.assertTrue(asked)
 
     def test_nobody_answers(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
