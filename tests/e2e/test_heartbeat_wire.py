@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -115,6 +116,22 @@ class Sent(Heartbeat):
         self.assertEqual((first['sequence'], first['interval']), (1, 10**9))
         self.assertLess(first['incarnation'], second['incarnation'])
 
+    def test_a_stopped_sender_does_not_catch_up(self):
+        """What it could not send in time is missing from the numbers, and does not come in a burst."""
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(s.close)
+        s.bind(('127.0.0.1', 0))
+        s.settimeout(20)
+        sender = self.start(['heartbeat', 'send', '127.0.0.1', s.getsockname()[1], '--interval', '100ms'], wait=False)
+        last = decode_beat(s.recv(2048))
+        sender.send_signal(signal.SIGSTOP)
+        while select.select([s], [], [], 1.0)[0]:
+            last = decode_beat(s.recv(2048))
+        sender.send_signal(signal.SIGCONT)
+        numbers = [decode_beat(s.recv(2048))['sequence'] for _ in range(3)]
+        self.assertGreaterEqual(numbers[0] - last['sequence'], 9)
+        self.assertLess(numbers[2] - numbers[0], 9)
+
     def test_text_and_no_goodbye(self):
         got = self.receive('--text', '--interval', '20ms')
         for k, p in enumerate(got):
@@ -167,6 +184,11 @@ class Taken(Heartbeat):
             return rows
         row, = self.wait_until(known, what='the sender')
         self.assertEqual((row['peer'], row['signed'], row['state']), (s.getsockname()[:2], True, 'up'))
+
+    def test_a_signature_that_nobody_looked_at(self):
+        self.listen(events=False)
+        self.socket().send(beat('a', 1, key=b'whatever'))
+        self.assertFalse(self.wait_for('a', received=1)['signed'])
 
     def test_jitter_is_the_mean_deviation(self):
         self.listen('--timeout', '30s', events=False)
