@@ -217,8 +217,8 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
     return e;
 }
 
-/* What is held back, and up to three more pieces. */
-static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, tick until)
+/* What is held back, and up to three more pieces. `last`: nothing more will be sent on this connection. */
+static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, bool last, tick until)
 {
     struct iovec v[5];
     int n = 0;
@@ -234,7 +234,7 @@ static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, t
     }
     if (n == 0)
         return NULL;
-    TRY(stream_writev(h->conn->stream, v, n, progress_by(h, until)));
+    TRY((last ? stream_writev_last : stream_writev)(h->conn->stream, v, n, progress_by(h, until)));
     stat_add(STAT_BYTES_SENT, (int64_t)total);
     h->work->out.n = h->ahead.n = 0;
     return NULL;
@@ -242,7 +242,7 @@ static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, t
 
 static err_t h1_flush(struct exchange *x, tick until)
 {
-    return send_all(of(x), NULL, 0, until);
+    return send_all(of(x), NULL, 0, false, until);
 }
 
 static err_t h1_interim(struct exchange *x, const struct http_response *r, tick until)
@@ -280,8 +280,8 @@ static err_t h1_body(struct exchange *x, struct slice s, tick until)
         char head[CHUNKED_HEAD_MAX];
         struct slice v[3] = {
             {head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece, h->chunked_out ? S("\r\n") : SLICE_NONE};
-        TRY(send_all(h, v, 3, until));
         s = slice_from(s, piece.n);
+        TRY(send_all(h, v, 3, !s.n && !h->out_left && !h->keep, until));
     }
     return NULL;
 }
@@ -309,7 +309,8 @@ static err_t send_large(struct h1_exchange *h, struct large from, uint64_t len, 
         n = len < piece ? len : piece;
         struct slice framing = {head, h->chunked_out ? chunked_head(n, head) : 0};
         tick before = now();
-        TRY(send_all(h, &framing, 1, until)); /* the head goes ahead, uncorked: that is cheapest for both sides */
+        /* The head goes ahead, uncorked: that is cheapest for both sides. */
+        TRY(send_all(h, &framing, 1, false, until));
         TRY(send_piece(h->conn->stream, &from, n, progress_by(h, until)));
         from.off += n, from.pages += from.file < 0 ? n : 0;
         stat_add(STAT_BYTES_SENT, (int64_t)n);
@@ -343,13 +344,13 @@ static err_t h1_end(struct exchange *x, const struct http_fields *trailers, tick
             TRY(h1_format_fields(&h->work->out, trailers));
         TRY(h1_format_end(&h->work->out));
     }
-    return send_all(h, NULL, 0, until);
+    return send_all(h, NULL, 0, !h->keep, until);
 }
 
 static err_t h1_detach(struct exchange *x, struct stream **out, struct slice *early)
 {
     struct h1_exchange *h = of(x);
-    TRY(send_all(h, NULL, 0, TICK_NEVER));
+    TRY(send_all(h, NULL, 0, false, TICK_NEVER));
     *out = h->conn->stream;
     *early = slice_of(h->work->in.p + h->work->at, h->work->in.n - h->work->at);
     h->conn->stream = NULL;

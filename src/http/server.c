@@ -267,7 +267,7 @@ static void welcome(struct server_loop *l, int fd, const struct addr *peer, cons
         c->flags |= CONN_FRESH;
     if (secure) {
         conn_park(c); /* until the client has said something */
-    } else if (scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c)) {
+    } else if (scope_run(loop_scope(loop_self()), "http", conn_fiber, c)) {
         conn_close(c);
     }
 }

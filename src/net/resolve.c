@@ -103,7 +103,7 @@ static ares_ssize_t on_receive(ares_socket_t fd, void *p, size_t n, int flags, s
 static ares_ssize_t on_send(ares_socket_t fd, const struct iovec *v, int n, void *arg)
 {
     (void)arg;
-    return sys_writev(fd, v, n);
+    return sys_writev(fd, v, n, false);
 }
 
 /* -- driving -- */

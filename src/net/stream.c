@@ -34,6 +34,11 @@ err_t stream_writev(struct stream *s, struct iovec *v, int n, tick until)
     return s->ops->writev(s, v, n, until);
 }
 
+err_t stream_writev_last(struct stream *s, struct iovec *v, int n, tick until)
+{
+    return (s->ops->writev_last ? s->ops->writev_last : s->ops->writev)(s, v, n, until);
+}
+
 err_t stream_write(struct stream *s, struct slice bytes, tick until)
 {
     struct iovec v = {(void *)(uintptr_t)bytes.p, bytes.n};

@@ -82,11 +82,11 @@ struct fiber *fiber_new(struct scope *scope, const char *name, fiber_fn *fn, voi
     return f;
 }
 
-void fiber_resume(struct loop *l, struct fiber *f)
+static void resume(struct loop *l, struct fiber *f, int budget)
 {
     CHECK_MAGIC(f, FIBER_MAGIC);
     l->running = f;
-    l->budget = FIBER_BUDGET;
+    l->budget = budget;
     fault_here = &f->note;
     sanitize_leave(&l->sanitize, &f->sanitize, false);
     switch_jump(&l->context, f->context);
@@ -95,6 +95,28 @@ void fiber_resume(struct loop *l, struct fiber *f)
     l->running = NULL;
     if (l->dead)
         loop_bury(l);
+}
+
+/* Who lets another run first gets the rest of its budget afterwards. */
+void fiber_resume(struct loop *l, struct fiber *f)
+{
+    resume(l, f, FIBER_BUDGET);
+    while (l->first) {
+        struct fiber *first = l->first, *then = l->then;
+        int left = l->budget;
+        l->first = NULL;
+        fiber_resume(l, first);
+        resume(l, then, left);
+    }
+}
+
+void fiber_let(struct fiber *f)
+{
+    struct loop *l = loop_here;
+    CHECK(l->running && !l->first);
+    l->first = f;
+    l->then = l->running;
+    jump_to_loop(l->running, false);
 }
 
 void fiber_ready(struct loop *l, struct fiber *f)

@@ -36,8 +36,9 @@ struct loop {
     struct fiber *running; /* NULL while the loop itself runs */
     void *context;         /* the thread's own stack, while a fiber runs */
     struct fiber *ready, **ready_last;
-    struct fiber *dead; /* ended, but it could not free the stack it stood on */
-    int budget;         /* operations left to the running fiber before it must yield */
+    struct fiber *first, *then; /* who runs next, let by whom; NULL: the next that is ready */
+    struct fiber *dead;         /* ended, but it could not free the stack it stood on */
+    int budget;                 /* operations left to the running fiber before it must yield */
     tick now;
     int64_t wall;
     struct scope scope;
@@ -64,6 +65,7 @@ extern _Thread_local struct loop *loop_here;
 
 struct fiber *fiber_new(struct scope *, const char *name, fiber_fn *, void *arg, err_t *why);
 void fiber_resume(struct loop *, struct fiber *); /* from the loop: run it until it waits or ends */
+void fiber_let(struct fiber *);                   /* from a fiber: let that new one run first */
 void fiber_end_wait(struct fiber *, err_t);       /* make it ready, if it waits */
 void fiber_cancel(struct fiber *);
 void fiber_ready(struct loop *, struct fiber *);

@@ -126,13 +126,13 @@ static void advance(struct iovec **v, int *n, size_t done)
     }
 }
 
-err_t io_writev(int fd, struct iovec *v, int n, tick until)
+static err_t write_all(int fd, struct iovec *v, int n, bool last, tick until)
 {
     advance(&v, &n, 0); /* empty pieces at the front */
     while (n) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
-        ssize_t done = sys_writev(fd, v, n < IOV_MAX ? n : IOV_MAX);
+        ssize_t done = sys_writev(fd, v, n < IOV_MAX ? n : IOV_MAX, last);
         if (done >= 0)
             advance(&v, &n, (size_t)done);
         else
@@ -141,13 +141,23 @@ err_t io_writev(int fd, struct iovec *v, int n, tick until)
     return fiber_spend();
 }
 
+err_t io_writev(int fd, struct iovec *v, int n, tick until)
+{
+    return write_all(fd, v, n, false, until);
+}
+
+err_t io_writev_last(int fd, struct iovec *v, int n, tick until)
+{
+    return write_all(fd, v, n, true, until);
+}
+
 err_t io_write_now(int fd, const void *p, size_t n, size_t *put)
 {
     struct iovec v = {(void *)(uintptr_t)p, n};
     for (;;) {
         if (!may(slot_find(fd), IO_WRITE))
             return E_TIMEOUT;
-        ssize_t done = sys_writev(fd, &v, 1);
+        ssize_t done = sys_writev(fd, &v, 1, false);
         if (done >= 0) {
             *put = (size_t)done;
             return NULL;

@@ -28,7 +28,9 @@ MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got); /* never waits:
 /* For one of many reads of a long body whose next `cap` bytes are announced: `*got` may be less, as with io_read, but a
    flow that has filled `cap` before is left alone by the kernel until it can fill it again, or pauses. Only TCP. */
 MUST err_t io_read_bulk(int fd, void *, size_t cap, size_t *got, tick until);
-MUST err_t io_writev(int fd, struct iovec *, int n, tick until);      /* all or error; the iovec array is used up */
+MUST err_t io_writev(int fd, struct iovec *, int n, tick until); /* all or error; the iovec array is used up */
+/* The same when io_finish or io_close comes next: the last of it may wait for that and share its packet. */
+MUST err_t io_writev_last(int fd, struct iovec *, int n, tick until);
 MUST err_t io_write_now(int fd, const void *, size_t n, size_t *put); /* never waits: E_TIMEOUT when there is no room */
 MUST err_t io_write(int fd, const void *, size_t n, tick until);
 /* `len` bytes of `file` from `off` by sendfile(2); E_TRUNCATED when the file ends early. */

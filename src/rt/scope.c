@@ -22,6 +22,18 @@ err_t scope_spawn(struct scope *s, const char *name, fiber_fn *fn, void *arg)
     return NULL;
 }
 
+err_t scope_run(struct scope *s, const char *name, fiber_fn *fn, void *arg)
+{
+    if (s->closing)
+        return E_CANCELED;
+    err_t why = NULL;
+    struct fiber *f = fiber_new(s, name, fn, arg, &why);
+    if (!f)
+        return why;
+    fiber_let(f);
+    return NULL;
+}
+
 bool scope_empty(const struct scope *s)
 {
     return list_empty(&s->fibers);

@@ -220,8 +220,9 @@ static struct segment *segment_send(struct sock *to, size_t n)
     return g;
 }
 
-ssize_t sys_writev(int fd, const struct iovec *v, int n)
+ssize_t sys_writev(int fd, const struct iovec *v, int n, bool last)
 {
+    (void)last; /* an end has no packet of its own here */
     struct sock *s = sim_sock_of(fd);
     if (sim_fails())
         return -1;
@@ -264,7 +265,7 @@ ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n)
     if (got <= 0)
         return got;
     struct iovec v = {piece, (size_t)got};
-    ssize_t put = sys_writev(fd, &v, 1);
+    ssize_t put = sys_writev(fd, &v, 1, false);
     if (put > 0)
         *off += put;
     return put;
@@ -273,7 +274,7 @@ ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n)
 ssize_t sys_send_pages(int fd, const void *p, size_t n)
 {
     struct iovec v = {(void *)(uintptr_t)p, n};
-    return sys_writev(fd, &v, 1);
+    return sys_writev(fd, &v, 1, false);
 }
 
 void sys_thread_done(void)
@@ -298,7 +299,7 @@ ssize_t sys_splice(int from, int to, size_t n)
     if (got <= 0)
         return got;
     struct iovec v = {piece, (size_t)got};
-    ssize_t put = out ? sys_writev(to, &v, 1) : write(to, piece, (size_t)got);
+    ssize_t put = out ? sys_writev(to, &v, 1, false) : write(to, piece, (size_t)got);
     CHECK(put == got || put < 0);
     return put;
 }

@@ -18,8 +18,9 @@ ssize_t sys_read(int fd, void *p, size_t n)
 }
 
 /* Small pieces are put together here: copying them once more is cheaper than having the kernel gather them. */
-ssize_t sys_writev(int fd, const struct iovec *v, int n)
+ssize_t sys_writev(int fd, const struct iovec *v, int n, bool last)
 {
+    const int flags = MSG_NOSIGNAL | (last ? MSG_MORE : 0);
     char together[2048];
     size_t total = 0;
     for (int i = 0; i < n && total <= sizeof together; i++)
@@ -30,7 +31,7 @@ ssize_t sys_writev(int fd, const struct iovec *v, int n)
     for (int i = 0; n > 1 && i < n; at += v[i++].iov_len)
         if (v[i].iov_len)
             memcpy(at, v[i].iov_base, v[i].iov_len);
-    ssize_t put = send(fd, n == 1 ? v[0].iov_base : together, total, MSG_NOSIGNAL);
+    ssize_t put = send(fd, n == 1 ? v[0].iov_base : together, total, flags);
     return put < 0 && errno == ENOTSOCK ? writev(fd, v, n) : put;
 }
 

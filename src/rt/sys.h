@@ -7,12 +7,14 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 ssize_t sys_read(int fd, void *p, size_t n);
-ssize_t sys_writev(int fd, const struct iovec *, int n);
+/* `last`: shutdown or close comes next; the end may ride in the same packet. */
+ssize_t sys_writev(int fd, const struct iovec *, int n, bool last);
 ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n);
 ssize_t sys_splice(int from, int to, size_t n);
 /* send(2) of memory as base/pages.h makes it: by reference where the kernel can do that. */

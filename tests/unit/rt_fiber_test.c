@@ -53,6 +53,39 @@ static void sleeps_in_order(void **state)
     in_loop(sleeps_in_order_body);
 }
 
+static struct scope both;
+static void ends_at_once(void *arg)
+{
+    leave(arg);
+}
+static void runs_another(void *arg)
+{
+    leave("1");
+    assert_ok(scope_run(&both, "inner", ends_at_once, "2"));
+    leave("3");
+    assert_ok(fiber_yield());
+    leave(arg);
+}
+static void run_goes_first_body(void *arg)
+{
+    (void)arg;
+    trail[0] = 0;
+    scope_open(&both);
+    assert_ok(scope_spawn(&both, "spawned", ends_at_once, "6"));
+    assert_ok(scope_run(&both, "run", runs_another, "7"));
+    leave("4"); /* they ran until one waited, and nobody else did */
+    assert_ok(scope_run(&both, "again", ends_at_once, "5"));
+    assert_ok(scope_join(&both, TICK_NEVER));
+    assert_string_equal(trail, "1234567");
+    scope_close(&both);
+    assert_err(scope_run(&both, "late", ends_at_once, "8"), E_CANCELED);
+}
+static void run_goes_first(void **state)
+{
+    (void)state;
+    in_loop(run_goes_first_body);
+}
+
 static void waits_for_ever(void *arg)
 {
     assert_err(fiber_sleep(TICK_NEVER), E_CANCELED);
@@ -349,9 +382,11 @@ static void many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sleeps_in_order), cmocka_unit_test(close_cancels), cmocka_unit_test(reads_and_writes),
-        cmocka_unit_test(reads_in_bulk),   cmocka_unit_test(bulk_ends),     cmocka_unit_test(parks),
-        cmocka_unit_test(offloads),        cmocka_unit_test(queue_is_fair), cmocka_unit_test(many),
+        cmocka_unit_test(sleeps_in_order), cmocka_unit_test(run_goes_first),
+        cmocka_unit_test(close_cancels),   cmocka_unit_test(reads_and_writes),
+        cmocka_unit_test(reads_in_bulk),   cmocka_unit_test(bulk_ends),
+        cmocka_unit_test(parks),           cmocka_unit_test(offloads),
+        cmocka_unit_test(queue_is_fair),   cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
