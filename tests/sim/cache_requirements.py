@@ -16,8 +16,8 @@ HEAD = """# What the cache must do
 
 One row a requirement: the case that tests it, the section, and the sentence as it stands there, with ` ... ` where words
 between are left out. The cases are scripts that play client and origin around the whole proxy on a simulated network with
-virtual time (`tests/sim/cache/*.sim`, language in `tests/sim/cache_player.c`); `meson test -C build --suite sim` runs them,
-and `make mutate` shows that breaking a rule turns rows red. This page is written by `tests/sim/cache_requirements.py`;
+virtual time (`tests/sim/cache/*.sim`, language in `tests/sim/cache_player.c`); `make sim` runs them, and `make mutate`, a
+part of `make soak`, shows that breaking a rule turns rows red. This page is written by `tests/sim/cache_requirements.py`;
 sections are those of RFC 9110, 9111, 9112, 5861, 8246, 9211 and 9213.
 """
 
