@@ -249,7 +249,11 @@ class Disk(Proxy):
                 h.reply(200, b'hello', {'ETag': '"t"', 'Cache-Control': 'max-age=60', 'Vary': 'Foo'})
         self.origin = Origin(self, {f'/t{i}': tagged for i in range(3)})
         self.folder, self.control = os.path.join(self.tmpdir, 'cache'), os.path.join(self.tmpdir, 'control')
+        self.begin()
+
+    def begin(self):
         self.p = self.proxy(*self.args())
+        self.wait_until(lambda: 'objects on disk' in self.p.stderr())  # nothing is written before
 
     def args(self):
         return ['--origin', f'http://127.0.0.1:{self.origin.port}', '--cache-dir', self.folder, '--control', self.control]
@@ -266,8 +270,7 @@ class Disk(Proxy):
     def restart(self):
         self.p.send_signal(9)
         self.p.wait()
-        self.p = self.proxy(*self.args())
-        self.wait_until(lambda: 'objects on disk' in self.p.stderr())
+        self.begin()
 
     def test_what_is_on_disk_survives_a_kill(self):
         for i in range(5):
