@@ -193,6 +193,8 @@ void flight_publish(struct cache_flight *f, struct cache_object *o, uint16_t fwd
 
 void flight_release(struct cache_flight *f, enum flight_state state, err_t why)
 {
+    if (!f)
+        return;
     flight_unlist(f);
     pthread_mutex_lock(&f->lock);
     f->state = state;

@@ -60,8 +60,9 @@ void flight_unref(struct cache_flight *);
 
 /* The leader's side. publish takes a reference of the object; all but `grown` end the flight's listing when said. */
 void flight_publish(struct cache_flight *, struct cache_object *, uint16_t fwd_status);
-void flight_release(struct cache_flight *, enum flight_state, err_t why); /* ALONE, FAILED or ORPHAN */
-void flight_grown(struct cache_flight *);                                 /* more bytes, called with the lock held */
+void flight_release(struct cache_flight *, enum flight_state,
+                    err_t why);           /* ALONE, FAILED or ORPHAN; NULL is accepted */
+void flight_grown(struct cache_flight *); /* more bytes, called with the lock held */
 void flight_finish(struct cache_flight *, err_t failed);
 void flight_unlist(struct cache_flight *); /* newcomers look into the index again */
 

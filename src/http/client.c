@@ -16,28 +16,35 @@ void client_init(struct client *c)
 
 /* Buffers of calls that have ended, for the next ones: dozens at once, given back and asked for anew, would have malloc
    shrink and grow its heap, a page fault a page. */
-enum { SPARE_CAP = 32 << 10 };
+enum { SPARE_IN = 32 << 10, SPARE_OUT = 4 << 10 };
 
-static void spare_take(struct client *c, struct buf *out)
+static void spare_take(struct client *c, struct call *call)
 {
-    if (c->spare_count)
-        *out = c->spare[--c->spare_count];
+    if (!c->spare_count)
+        return;
+    call->in = c->spare[--c->spare_count].in;
+    call->out = c->spare[c->spare_count].out;
 }
 
-static void spare_give(struct client *c, struct buf *b)
+static void spare_give(struct client *c, struct call *call)
 {
-    if (b->p && b->cap <= SPARE_CAP && c->spare_count < CLIENT_SPARES)
-        c->spare[c->spare_count++] = (struct buf){.p = b->p, .cap = b->cap};
-    else
-        buf_free(b);
-    *b = (struct buf){0};
+    struct buf *in = &call->in, *out = &call->out;
+    if (in->p && in->cap <= SPARE_IN && out->cap <= SPARE_OUT && c->spare_count < CLIENT_SPARES) {
+        c->spare[c->spare_count].in = (struct buf){.p = in->p, .cap = in->cap};
+        c->spare[c->spare_count++].out = (struct buf){.p = out->p, .cap = out->cap};
+        *in = *out = (struct buf){0};
+    }
+    buf_free(in);
+    buf_free(out);
 }
 
 void client_done(struct client *c)
 {
     scope_close(&c->sessions);
-    while (c->spare_count)
-        buf_free(&c->spare[--c->spare_count]);
+    while (c->spare_count) {
+        buf_free(&c->spare[--c->spare_count].in);
+        buf_free(&c->spare[c->spare_count].out);
+    }
     if (c->own_pool)
         pool_free(c->pool);
     c->pool = NULL;
@@ -182,13 +189,10 @@ err_t client_open(struct client *c, const struct client_request *rq, struct call
     call->waiting = now();
     scope_open(&call->uploads);
     waitq_init(&call->proceed);
-    spare_take(c, &call->in);
-    struct buf key = {0};
-    err_t e = client_key(rq, &key);
-    call->key = e ? SLICE_NONE : arena_copy(&call->arena, buf_slice(&key));
-    buf_free(&key);
-    TRY(e);
-    e = attempt(c, rq, call, false, until);
+    spare_take(c, call);
+    TRY(client_key(rq, &call->out)); /* written where the request's head will be */
+    call->key = arena_copy(&call->arena, buf_slice(&call->out));
+    err_t e = attempt(c, rq, call, false, until);
     if (e && again(call, e)) {
         forget_attempt(call);
         e = attempt(c, rq, call, true, until);
@@ -242,6 +246,21 @@ err_t call_read(struct call *call, void *p, size_t cap, size_t *got, tick until)
     return NULL;
 }
 
+struct slice call_take_early(struct call *call)
+{
+    struct slice s = SLICE_NONE;
+    if (call->done || call->h2 || call->framing.kind != BODY_LENGTH)
+        return s;
+    uint64_t left = call->length - call->received;
+    s = slice_first(call->early, left < SIZE_MAX ? (size_t)left : SIZE_MAX);
+    call->early = slice_from(call->early, s.n);
+    call->received += s.n;
+    call->done = s.n == left;
+    if (call->done)
+        call->times.done = clock_now();
+    return s;
+}
+
 bool call_in_hand(const struct call *call)
 {
     return !call->h2 && call->framing.kind == BODY_LENGTH && call->early.n >= call->length;
@@ -255,8 +274,7 @@ void call_close(struct call *call)
     if (call->ops)
         call->ops->close(call);
     client_release(call, false);
-    spare_give(call->client, &call->in);
-    buf_free(&call->out);
+    spare_give(call->client, call);
     buf_free(&call->raw_trailers);
     arena_reset(&call->arena);
     call->client = NULL;

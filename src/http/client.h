@@ -63,7 +63,9 @@ struct client {
     struct scope sessions; /* their readers */
     struct list dialling;  /* connections under way that may become sessions */
     struct waitq dialled;
-    struct buf spare[CLIENT_SPARES]; /* read buffers of calls that have ended */
+    struct {
+        struct buf in, out;
+    } spare[CLIENT_SPARES]; /* buffers of calls that have ended */
     unsigned spare_count;
 };
 
@@ -160,6 +162,9 @@ struct call {
 
 MUST err_t client_open(struct client *, const struct client_request *, struct call *, tick until);
 MUST err_t call_read(struct call *, void *, size_t cap, size_t *got, tick until); /* got 0 = whole */
+/* What has come of a body with the head already: taken without a copy, as if read; lives until call_close. Empty also
+   where that cannot be. */
+struct slice call_take_early(struct call *);
 bool call_in_hand(const struct call *); /* has the whole body come already, with the head? */
 void call_close(struct call *);         /* parks the connection when the message is whole and it may be used again */
 /* After 2xx to CONNECT, or 101: the connection's stream becomes the caller's, with what was read past the head

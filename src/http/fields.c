@@ -201,7 +201,7 @@ bool fields_push(struct http_fields *f, struct slice name, struct slice value)
     if (f->n == f->cap)
         return false;
     enum http_field_id id = fields_id(name);
-    f->v[f->n++] = (struct http_field){name, value, (uint8_t)id};
+    f->v[f->n++] = (struct http_field){.name = name, .value = value, .id = (uint8_t)id};
     note(f, id);
     return true;
 }
@@ -243,7 +243,7 @@ bool fields_add_id(struct arena *a, struct http_fields *f, enum http_field_id id
 {
     if (!grow(a, f))
         return false;
-    f->v[f->n++] = (struct http_field){known[id].name, value, (uint8_t)id};
+    f->v[f->n++] = (struct http_field){.name = known[id].name, .value = value, .id = (uint8_t)id};
     note(f, id);
     return true;
 }

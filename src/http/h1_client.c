@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "http/client_impl.h"
 #include "http/fields.h"
+#include "http/h1_format.h"
 #include "http/h1_parse.h"
 #include "http/uri.h"
 #include "rt/loop.h"
@@ -41,11 +42,7 @@ static err_t add_line(struct buf *out, struct slice name, struct slice value)
 {
     char *at;
     TRY(buf_room(out, name.n + value.n + 4, &at));
-    memcpy(at, name.p, name.n), at += name.n;
-    memcpy(at, ": ", 2), at += 2;
-    if (value.n)
-        memcpy(at, value.p, value.n), at += value.n;
-    memcpy(at, "\r\n", 2);
+    h1_put_field(at, name, value);
     out->n += name.n + value.n + 4;
     return NULL;
 }
@@ -77,6 +74,29 @@ static err_t add_framing(const struct client_body *body, struct buf *out)
     return buf_format(out, "Content-Length: %llu\r\n", (unsigned long long)n);
 }
 
+/* The framing is ours to say. */
+static bool is_framing(const struct http_field *f)
+{
+    return f->id == F_CONTENT_LENGTH || f->id == F_TRANSFER_ENCODING;
+}
+
+static err_t add_fields(const struct http_fields *f, struct buf *out)
+{
+    size_t n = 0;
+    char *at;
+    for (uint16_t i = 0; i < f->n; i++) {
+        if (!h1_field_ok(&f->v[i]))
+            return fault(E_USAGE, "header field '%.*s': a character that is not allowed", SLICE_ARG(f->v[i].name));
+        n += f->v[i].name.n + f->v[i].value.n + 4;
+    }
+    TRY(buf_room(out, n, &at));
+    for (uint16_t i = 0; i < f->n; i++)
+        if (!is_framing(&f->v[i]))
+            at = h1_put_field(at, f->v[i].name, f->v[i].value);
+    out->n = (size_t)(at - out->p);
+    return NULL;
+}
+
 err_t client_request_head(const struct client_request *rq, struct buf *out)
 {
     TRY(add_start(rq, out));
@@ -87,13 +107,8 @@ err_t client_request_head(const struct client_request *rq, struct buf *out)
     }
     if (absolute_form(rq) && rq->proxy->authorization.n)
         TRY(add_line(out, S("Proxy-Authorization"), rq->proxy->authorization));
-    for (int i = 0; rq->fields && i < rq->fields->n; i++) {
-        const struct http_field *f = &rq->fields->v[i];
-        if ((f->id == F_OTHER && !fields_name_ok(f->name)) || !fields_value_ok(f->value))
-            return fault(E_USAGE, "header field '%.*s': a character that is not allowed", SLICE_ARG(f->name));
-        if (f->id != F_CONTENT_LENGTH && f->id != F_TRANSFER_ENCODING)
-            TRY(add_line(out, f->name, f->value));
-    }
+    if (rq->fields)
+        TRY(add_fields(rq->fields, out));
     TRY(add_framing(&rq->body, out));
     if (rq->close)
         TRY(buf_add(out, S("Connection: close\r\n")));

@@ -41,30 +41,36 @@ static char *put(char *p, struct slice s)
     return p + s.n;
 }
 
-static err_t add_field(struct buf *b, struct slice name, struct slice value, bool known)
+char *h1_put_field(char *at, struct slice name, struct slice value)
 {
-    char *p;
-    if ((!known && !fields_name_ok(name)) || !fields_value_ok(value))
-        return fault(E_INTERNAL, "a header field that cannot be sent");
-    size_t n = name.n + value.n + 4;
-    TRY(buf_room(b, n, &p));
-    p = put(p, name);
-    p = put(p, S(": "));
-    p = put(p, value);
-    put(p, S("\r\n"));
-    b->n += n;
-    return NULL;
+    return put(put(put(put(at, name), S(": ")), value), S("\r\n"));
+}
+
+bool h1_field_ok(const struct http_field *f)
+{
+    /* A name that is known is a token. */
+    return f->checked || ((f->id != F_OTHER || fields_name_ok(f->name)) && fields_value_ok(f->value));
 }
 
 err_t h1_format_field(struct buf *b, struct slice name, struct slice value)
 {
-    return add_field(b, name, value, false);
+    struct http_field one = {.name = name, .value = value};
+    return h1_format_fields(b, &(struct http_fields){.v = &one, .n = 1});
 }
 
 err_t h1_format_fields(struct buf *b, const struct http_fields *f)
 {
+    size_t n = 0;
+    char *at;
+    for (uint16_t i = 0; i < f->n; i++) {
+        if (!h1_field_ok(&f->v[i]))
+            return fault(E_INTERNAL, "a header field that cannot be sent");
+        n += f->v[i].name.n + f->v[i].value.n + 4;
+    }
+    TRY(buf_room(b, n, &at));
     for (uint16_t i = 0; i < f->n; i++)
-        TRY(add_field(b, f->v[i].name, f->v[i].value, f->v[i].id != F_OTHER)); /* a name that is known is a token */
+        at = h1_put_field(at, f->v[i].name, f->v[i].value);
+    b->n += n;
     return NULL;
 }
 

@@ -12,6 +12,10 @@
 
 MUST err_t h1_format_request_line(struct buf *, struct slice method, struct slice target); /* always HTTP/1.1 */
 MUST err_t h1_format_status_line(struct buf *, uint16_t status, struct slice reason);      /* always HTTP/1.1 */
+/* Is it fit to be sent? */
+bool h1_field_ok(const struct http_field *);
+/* "name: value\r\n" to where there is room for it; returns what follows. */
+char *h1_put_field(char *at, struct slice name, struct slice value);
 MUST err_t h1_format_field(struct buf *, struct slice name, struct slice value);
 MUST err_t h1_format_fields(struct buf *, const struct http_fields *);
 MUST err_t h1_format_end(struct buf *);

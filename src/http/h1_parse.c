@@ -169,6 +169,7 @@ static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, ui
         if (f->n == f->cap)
             TRY(grow(a, f, max));
         (void)fields_push(f, n, slice_of(value, (size_t)(last - value)));
+        f->v[f->n - 1].checked = true;
     }
 }
 

@@ -35,6 +35,7 @@ enum http_field_id {
 struct http_field {
     struct slice name, value; /* value without surrounding white space */
     uint8_t id;               /* enum http_field_id */
+    bool checked; /* as a parser let it pass: a token, and nothing that could split a line; not looked at again */
 };
 struct http_fields {
     struct http_field *v;

@@ -31,7 +31,6 @@ struct member {
     struct origin *origin;
     struct list in_origin, in_pool;
     struct parked parked;
-    tick released; /* the turn of the loop in which it went idle */
 };
 
 err_t pool_new(const struct pool_options *options, struct pool **out)
@@ -140,7 +139,7 @@ static struct member *take_idle(struct origin *o, enum pool_want want)
     while (!list_empty(&o->idle)) {
         struct member *m = LIST_ENTRY(o->idle.next, struct member, in_origin);
         leave_idle(m);
-        if ((want == POOL_ANY && m->released == now()) || usable(m->conn.stream))
+        if (want == POOL_ANY || usable(m->conn.stream))
             return m;
         o->waiters++; /* keeps the origin while its connections go */
         discard(m);
@@ -197,7 +196,6 @@ static void keep_idle(struct member *m)
     o->idle_count++;
     p->idle_count++;
     m->parked.fd = stream_fd(m->conn.stream);
-    m->released = now();
     m->parked.until = after(p->options.idle_ms);
     park_enter(&m->parked);
     waitq_wake(&o->room, 1);

@@ -4,9 +4,9 @@
  *
  * One pool a loop. An origin is named by a key of the caller's making that holds whatever must agree for two requests
  * to share a connection ("https://a.example:443", the proxy on the way, the client certificate). An idle connection
- * is parked: it owns no stack, is closed when the peer says anything or hangs up, and is probed again before it is
- * given out, unless it went idle in this very turn of the loop. The one used last is given out first, so that surplus
- * ones grow old and go.
+ * is parked: it owns no stack and is closed as soon as the poller tells that the peer said something or hung up; with
+ * POOL_PROBED the kernel is asked once more before it is given out. The one used last is given out first, so that
+ * surplus ones grow old and go.
  *
  *     TRY(pool_acquire(pool, key, POOL_ANY, &conn, until));
  *     if (!conn->stream)
@@ -41,8 +41,8 @@ MUST err_t pool_new(const struct pool_options *, struct pool **);
 void pool_free(struct pool *); /* closes the idle ones; all others must have been released. NULL is accepted */
 
 enum pool_want {
-    POOL_ANY,
-    POOL_PROBED, /* an idle one is probed in any case: the request cannot be sent twice */
+    POOL_ANY,    /* one that died this moment is found out by the request, which can be sent again */
+    POOL_PROBED, /* an idle one is probed: the request cannot be sent twice */
     POOL_FRESH,  /* idle ones are passed over */
 };
 

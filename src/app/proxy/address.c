@@ -147,6 +147,9 @@ err_t address_rewrite(struct job *j, struct http_fields *f)
             *v = move_link(j, *v);
         else if (f->v[i].id == F_SET_COOKIE)
             *v = move_cookie(j, *v);
+        else
+            continue;
+        f->v[i].checked = false;
         if (!v->p)
             return E_NO_MEMORY;
     }

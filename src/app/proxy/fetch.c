@@ -8,6 +8,7 @@
 #include "http/uri.h"
 
 enum {
+    FETCH_SPARES = 64,
     UPLOAD_MINUTES = 60 * 24, /* a body that keeps coming is not cut short; its transport has time limits of its own */
 };
 
@@ -15,12 +16,15 @@ enum {
 
 struct fetch *fetch_new(struct job *j)
 {
-    struct fetch *t = calloc(1, sizeof *t);
+    struct proxy_loop *l = j->here;
+    struct fetch *t = l->spare;
     if (t) {
-        t->job = j;
-        t->p = j->p;
-        t->here = j->here;
+        l->spare = t->next;
+        l->spare_count--;
+    } else if (!(t = malloc(sizeof *t))) {
+        return NULL;
     }
+    *t = (struct fetch){.job = j, .p = j->p, .here = l};
     return t;
 }
 
@@ -33,7 +37,23 @@ void fetch_free(struct fetch *t)
     cache_object_unref(t->object);
     cache_object_unref(t->partner);
     flight_unref(t->flight);
-    free(t);
+    struct proxy_loop *l = t->here;
+    if (l->spare_count == FETCH_SPARES) {
+        free(t);
+        return;
+    }
+    t->next = l->spare;
+    l->spare = t;
+    l->spare_count++;
+}
+
+void fetch_free_spares(struct proxy_loop *l)
+{
+    for (struct fetch *t; (t = l->spare);) {
+        l->spare = t->next;
+        free(t);
+    }
+    l->spare_count = 0;
 }
 
 struct interim {

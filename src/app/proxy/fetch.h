@@ -10,7 +10,8 @@
 enum { FETCH_CANDIDATES = 8 };
 
 struct fetch {
-    struct job *job; /* who asks; NULL once the filler has taken over */
+    struct fetch *next; /* while it is spare */
+    struct job *job;    /* who asks; NULL once the filler has taken over */
     struct proxy *p;
     struct proxy_loop *here;
     struct call call;
@@ -37,7 +38,7 @@ struct fetch_terms {
 };
 
 struct fetch *fetch_new(struct job *);
-void fetch_free(struct fetch *);
+void fetch_free(struct fetch *); /* on the loop that made it */
 /* Send the request and wait for the head. */
 MUST err_t fetch_ask(struct fetch *, const struct fetch_terms *, tick until);
 

@@ -20,6 +20,7 @@
 
 struct origins;
 struct origin;
+struct fetch;
 struct interim;
 
 struct proxy_loop { /* one a worker, used on its loop only */
@@ -30,7 +31,9 @@ struct proxy_loop { /* one a worker, used on its loop only */
     struct client direct;  /* to configured origins and the parent */
     struct client http1;   /* as the one of these two that is used, but never HTTP/2: the stream itself is wanted */
     struct scope service;  /* health checks, the control socket */
-    unsigned active;       /* exchanges, fillers, checks: whoever may be using the clients */
+    struct fetch *spare;   /* fetch.c: those that have ended, for the next ones */
+    unsigned spare_count;
+    unsigned active; /* exchanges, fillers, checks: whoever may be using the clients */
     bool started, draining;
 };
 struct proxy {
@@ -103,6 +106,7 @@ bool answer_not_modified(const struct job *, const struct cache_object *);
 err_t fetch_cached(struct job *, struct cache_object *stale, tick until);
 err_t fetch_pass(struct job *, tick until); /* not for the cache: straight through */
 void fetch_background(struct job *, struct cache_object *);
+void fetch_free_spares(struct proxy_loop *);
 
 /* -- store.c -- */
 struct cache_object *store_find(struct job *, bool *others, tick until);

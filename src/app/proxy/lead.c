@@ -50,6 +50,23 @@ static bool stands_for_get(struct job *j, const struct fetch *t)
     return slice_eq(j->key.text, named.text); /* RFC 9110 section 9.3.3 */
 }
 
+/* Who asks for itself alone has no flight before something is to be stored. */
+static bool have_flight(struct fetch *t)
+{
+    bool lead;
+    if (!t->flight)
+        t->flight = flight_join(t->p->flights, &t->job->key, true, &lead);
+    return t->flight != NULL;
+}
+
+static err_t fill(struct job *j, struct fetch *t, tick until)
+{
+    if (have_flight(t))
+        return fill_and_read(j, t, until);
+    fetch_free(t);
+    return E_NO_MEMORY;
+}
+
 err_t fetch_pass(struct job *j, tick until)
 {
     struct fetch_terms none = {0};
@@ -70,10 +87,8 @@ err_t fetch_pass(struct job *j, tick until)
     if (fresh_invalidates(j->in->method, status))
         store_invalidate(j, &t->call.response.fields);
     if (j->p->memory && stands_for_get(j, t) && !fill_refused(j, t)) {
-        bool lead;
-        t->flight = flight_join(j->p->flights, &j->key, true, &lead);
-        j->verdict.stored = t->flight != NULL;
-        return t->flight ? fill_and_read(j, t, until) : (fetch_free(t), E_NO_MEMORY);
+        j->verdict.stored = true;
+        return fill(j, t, until);
     }
     e = relay(j, t, until);
     fetch_free(t);
@@ -169,7 +184,7 @@ static err_t validated(struct job *j, struct fetch *t, struct fetch_terms *terms
     *again = !old;
     if (!old)
         return NULL;
-    struct cache_object *o = fill_updated(j, t, old);
+    struct cache_object *o = have_flight(t) ? fill_updated(j, t, old) : NULL;
     if (!o)
         return E_NO_MEMORY;
     stat_add(STAT_CACHE_VALIDATED, 1);
@@ -212,7 +227,7 @@ static err_t answered(struct job *j, struct fetch *t, tick until)
     if (!why) {
         j->verdict.stored = true;
         j->verdict.fwd_status = 0;
-        return fill_and_read(j, t, until);
+        return fill(j, t, until);
     }
     if (j->in->method == M_GET && !j->ask.range && !j->ask.conditional)
         mark(j);
@@ -253,7 +268,8 @@ static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, st
         return ask_plainly(j, t, until);
     }
     if (status >= 500 && can_fall_back(j, stale, status)) {
-        t->flight->fwd_status = status;
+        if (t->flight)
+            t->flight->fwd_status = status;
         flight_release(t->flight, FLIGHT_FAILED, E_IO);
         fetch_free(t);
         return fall_back(j, stale, status, until);
@@ -307,9 +323,9 @@ static err_t follow(struct job *j, struct cache_flight *f, struct cache_object *
 static err_t fetch_round(struct job *j, struct cache_object *stale, bool alone, tick until)
 {
     for (;;) {
-        bool first;
-        struct cache_flight *f = flight_join(j->p->flights, &j->key, alone, &first);
-        if (!f)
+        bool first = alone;
+        struct cache_flight *f = alone ? NULL : flight_join(j->p->flights, &j->key, false, &first);
+        if (!f && !alone)
             return E_NO_MEMORY;
         if (first) {
             struct fetch *t = fetch_new(j);

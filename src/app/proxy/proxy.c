@@ -145,6 +145,7 @@ static void loop_done(struct proxy_loop *l)
     client_done(&l->direct);
     client_done(&l->http1);
     pool_free(l->pool);
+    fetch_free_spares(l);
     l->started = false;
 }
 

@@ -63,13 +63,15 @@ err_t relay(struct job *j, struct fetch *t, tick until)
     if (j->interims_open)
         TRY(scope_join(&j->interims, until));
     TRY(answer_head(j, c->response.status, c->response.reason, &fields, until));
-    size_t cap = bodiless ? 1 : c->length < RELAY_BUFFER ? (size_t)c->length + 1 : RELAY_BUFFER;
-    char *buffer = arena_new(j->arena, cap, 1);
-    if (!buffer)
-        return E_NO_MEMORY;
     if (c->length == CLIENT_UNKNOWN && !bodiless)
         TRY(reply_flush(j->ex, until)); /* an event stream may be silent for long after its head */
-    for (size_t got = 1; got;) {
+    else if (!bodiless)
+        TRY(reply_body(j->ex, call_take_early(c), until));
+    size_t cap = bodiless ? 1 : c->length < RELAY_BUFFER ? (size_t)c->length + 1 : RELAY_BUFFER;
+    char *buffer = c->done ? NULL : arena_new(j->arena, cap, 1);
+    if (!c->done && !buffer)
+        return E_NO_MEMORY;
+    for (size_t got = 1; got && !c->done;) {
         TRY(call_read(c, buffer, cap, &got, origin_until(j)));
         TRY(reply_body(j->ex, slice_of(buffer, got), until));
     }
