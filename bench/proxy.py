@@ -50,8 +50,12 @@ class Origin:
                                    '--metrics', f'127.0.0.1:{self.metrics}', '--workers', '1', '--access-log', 'off',
                                    '--idle-timeout', '10m', '--cache-control', policy],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        harness.wait_until(lambda: peers.answers(self.port) and peers.answers(self.metrics), what='the origin')
         self.asked = 0
+        try:
+            harness.wait_until(lambda: peers.answers(self.port) and peers.answers(self.metrics), what='the origin')
+        except BaseException:
+            self.close()
+            raise
 
     def answered(self):
         """Requests since the last call; the page of metrics counts its own readings."""
@@ -63,20 +67,12 @@ class Origin:
         return n
 
     def close(self):
-        self.p.kill()
-        self.p.wait()
+        serve.end(self.p)
 
 
 def load(proxy, path, seconds, script=None):
     """(requests answered, CPU seconds of the proxy) of one burst."""
-    argv = ['taskset', '-c', '0', peers.path('wrk'), '-t1', '-c64', f'-d{seconds}s', *(['-s', script] if script else []),
-            f'http://127.0.0.1:{proxy.port}/{path}']
-    before = serve.cpu(proxy.p.pid)
-    out = subprocess.run(argv, capture_output=True, text=True, env=peers.env('wrk'))
-    used = serve.cpu(proxy.p.pid) - before
-    if out.returncode or re.search(r'Non-2xx|Socket errors.*(connect [1-9]|timeout [1-9])', out.stdout):
-        raise SystemExit(f'{proxy.name}: {out.stdout}{out.stderr}')
-    return int(re.search(r'(\d+) requests in', out.stdout).group(1)), used
+    return serve.wrk(proxy, f'http://127.0.0.1:{proxy.port}/{path}', seconds, True, ['-s', script] if script else [])
 
 
 def measured(proxy, origin, row, seconds, script):

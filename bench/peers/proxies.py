@@ -3,14 +3,13 @@
 import glob
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), 'tests', 'e2e'))
-import harness  # noqa: E402
-import peers  # noqa: E402
+sys.path.insert(0, os.path.dirname(HERE))
+import serve  # noqa: E402
+from serve import harness, peers  # noqa: E402
 
 # What Varnish writes about each request into its shared memory, its access log: off like everybody else's.
 VSL_OFF = ','.join('-' + tag for tag in (
@@ -110,12 +109,6 @@ class Proxy:
         return [peers.path('traffic_server'), f'--run-root={layout}'], peers.env('traffic_server')
 
     def close(self):
-        """Asked first: the children of Varnish and nginx would outlive a KILL of their parent."""
-        self.p.send_signal(signal.SIGTERM)
-        try:
-            self.p.wait(5)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            self.p.wait()
+        serve.end(self.p)
         for left in glob.glob(f'/dev/shm/l7bench{self.port}-*'):  # squid's
             os.remove(left)
