@@ -1,60 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/body.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "base/pages.h"
 
-/* Of the descriptors that the process may have, an eighth may be blocks; and not more mappings than are spared by the
-   fibers' stacks out of the system's 65,000. */
-enum { BODY_MAGIC = 0x626f6479, FILED_SHARE = 8, FILED_MAX = 8192 };
+/* Each paged block may be a mapping of its own, out of 65,000 that a process may have: fibers' stacks need theirs. */
+enum { BODY_MAGIC = 0x626f6479, PAGED_MAX = 16384 };
 
-static pthread_once_t filed_once = PTHREAD_ONCE_INIT;
-static int filed_max;
-static atomic_int filed;
-
-static void filed_measure(void)
-{
-    struct rlimit r;
-    rlim_t share = getrlimit(RLIMIT_NOFILE, &r) ? 0 : r.rlim_cur / FILED_SHARE;
-    filed_max = share < FILED_MAX ? (int)share : FILED_MAX;
-}
-
-/* A file of `cap` bytes mapped at `*data`: its descriptor, or -1. */
-static int file_new(size_t cap, char **data)
-{
-    pthread_once(&filed_once, filed_measure);
-    if (atomic_load(&filed) >= filed_max)
-        return -1;
-    int fd = memfd_create("l7-cache", MFD_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    void *p = ftruncate(fd, (off_t)cap) ? MAP_FAILED : mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED) {
-        close(fd);
-        return -1;
-    }
-    atomic_fetch_add(&filed, 1);
-    *data = p;
-    return fd;
-}
-
-static void file_free(int fd, char *data, size_t cap)
-{
-    munmap(data, cap);
-    close(fd);
-    atomic_fetch_sub(&filed, 1);
-}
+static atomic_int paged;
 
 static void block_unref(struct cache_block *b)
 {
     if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
-        if (b->fd >= 0)
-            file_free(b->fd, b->data, b->cap);
+        if (b->paged) {
+            pages_free(b->data, b->cap);
+            atomic_fetch_sub(&paged, 1);
+        }
         free(b);
     }
 }
@@ -113,19 +76,20 @@ static err_t extent_room(struct cache_body *b)
 
 static struct cache_block *block_new(size_t cap)
 {
-    char *data = NULL;
-    int fd = cap >= CACHE_BLOCK_FILED ? file_new(cap, &data) : -1;
-    struct cache_block *k = malloc(sizeof *k + (fd < 0 ? cap : 0));
+    char *pages = cap >= CACHE_BLOCK_PAGED && atomic_load(&paged) < PAGED_MAX ? pages_new(cap) : NULL;
+    struct cache_block *k = malloc(sizeof *k + (pages ? 0 : cap));
     if (!k) {
-        if (fd >= 0)
-            file_free(fd, data, cap);
+        if (pages)
+            pages_free(pages, cap);
         return NULL;
     }
     atomic_init(&k->refs, 1);
     k->n = 0;
     k->cap = cap;
-    k->fd = fd;
-    k->data = fd < 0 ? k->room : data;
+    k->paged = pages != NULL;
+    if (pages)
+        atomic_fetch_add(&paged, 1);
+    k->data = pages ? pages : k->room;
     return k;
 }
 
@@ -175,7 +139,7 @@ void cache_body_trim(struct cache_body *b)
         b->memory -= sizeof *last->block + last->block->cap;
         block_unref(last->block);
         b->count--;
-    } else if (last->block->fd < 0 && spare > last->block->cap / 8 && atomic_load(&last->block->refs) == 1) {
+    } else if (!last->block->paged && spare > last->block->cap / 8 && atomic_load(&last->block->refs) == 1) {
         struct cache_block *k = realloc(last->block, sizeof *k + last->block->n);
         if (k) {
             b->memory -= spare;
@@ -249,14 +213,10 @@ struct slice cache_body_at(const struct cache_body *b, uint64_t at)
     return slice_of(e->block->data + e->offset + (at - e->at), (size_t)(e->n - (at - e->at)));
 }
 
-int cache_body_file(const struct cache_body *b, uint64_t at, uint64_t *file_at, uint64_t *n)
+bool cache_body_paged(const struct cache_body *b, uint64_t at)
 {
     const struct cache_extent *e = find(b, at);
-    if (!e || e->block->fd < 0)
-        return -1;
-    *file_at = e->offset + (at - e->at);
-    *n = e->n - (at - e->at);
-    return e->block->fd;
+    return e && e->block->paged;
 }
 
 bool cache_body_has(const struct cache_body *b, uint64_t from, uint64_t n)

@@ -13,15 +13,14 @@
 
 #include "base/err.h"
 
-/* Blocks of CACHE_BLOCK_FILED and more are each a file in memory (memfd_create(2)), from where sendfile(2) takes them
-   without a copy. A file of its own, because the kernel may still be sending its pages after the block has gone: when
-   a file goes its pages are dropped, never written; giving back a part of a larger file could zero them. */
-enum { CACHE_BLOCK_MIN = 4096, CACHE_BLOCK_MAX = 256 << 10, CACHE_BLOCK_FILED = 32 << 10 };
+/* Blocks of CACHE_BLOCK_PAGED and more are pages of their own (base/pages.h), which a socket takes without a copy. The
+   kernel may still be sending them when the block has gone. */
+enum { CACHE_BLOCK_MIN = 4096, CACHE_BLOCK_MAX = 256 << 10, CACHE_BLOCK_PAGED = 32 << 10 };
 #define CACHE_LENGTH_UNKNOWN UINT64_MAX
 
 struct cache_block {
     atomic_uint refs;
-    int fd; /* data is a mapping of this file, or -1: it is `room` */
+    bool paged; /* data is pages of its own; otherwise it is `room` */
     size_t n, cap;
     char *data;
     char room[];
@@ -57,8 +56,8 @@ MUST err_t cache_body_merge(struct cache_body *to, const struct cache_body *from
 
 /* The longest run of bytes in memory from `at` on; empty when `at` is not held. */
 struct slice cache_body_at(const struct cache_body *, uint64_t at);
-/* The same as a piece of a file in memory: its descriptor, or -1 when those bytes are in none. */
-int cache_body_file(const struct cache_body *, uint64_t at, uint64_t *file_at, uint64_t *n);
+/* Are those bytes in pages of their own? */
+bool cache_body_paged(const struct cache_body *, uint64_t at);
 bool cache_body_has(const struct cache_body *, uint64_t from, uint64_t n); /* all of [from, from + n)? */
 static inline bool cache_body_complete(const struct cache_body *b)
 {

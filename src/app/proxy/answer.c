@@ -12,7 +12,7 @@
 #include "http/cond.h"
 #include "http/date.h"
 
-enum { EXTRA_ROOM = 64 + VERDICT_ROOM, SEND_FILE_MIN = 32 << 10 };
+enum { EXTRA_ROOM = 64 + VERDICT_ROOM, SEND_PAGES_MIN = 32 << 10 };
 
 /* ---- What the client asks of it (RFC 9110 sections 13 and 14, as RFC 9111 section 4.3.2 applies them) ---- */
 
@@ -127,34 +127,16 @@ static bool not_length_or_type(uint8_t id)
 
 /* ---- Answers ---- */
 
-/* A large piece of a plain connection's answer, without a copy; TLS reads the bytes anyway. */
-static err_t send_file(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, uint64_t *sent,
-                       tick until)
-{
-    uint64_t file_at, held;
-    *sent = 0;
-    int fd = j->ex->secure || n < SEND_FILE_MIN ? -1 : cache_body_file(o->body, from, &file_at, &held);
-    if (fd < 0)
-        return NULL;
-    held = held < n ? held : n;
-    TRY(reply_file(j->ex, fd, file_at, held, until));
-    *sent = held;
-    return NULL;
-}
-
+/* Large pieces go without a copy where the connection allows it. */
 static err_t send_bytes(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, tick until)
 {
     while (n) {
-        uint64_t sent;
-        TRY(send_file(j, o, from, n, &sent, until));
-        if (!sent) {
-            struct slice s = cache_body_at(o->body, from);
-            CHECK(s.n);
-            s = slice_first(s, n < SIZE_MAX ? (size_t)n : SIZE_MAX);
-            TRY(reply_body(j->ex, s, until));
-            sent = s.n;
-        }
-        from += sent, n -= sent;
+        struct slice s = cache_body_at(o->body, from);
+        CHECK(s.n);
+        s = slice_first(s, n < SIZE_MAX ? (size_t)n : SIZE_MAX);
+        bool paged = s.n >= SEND_PAGES_MIN && cache_body_paged(o->body, from);
+        TRY((paged ? reply_pages : reply_body)(j->ex, s, until));
+        from += s.n, n -= s.n;
     }
     return NULL;
 }
