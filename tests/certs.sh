@@ -7,10 +7,11 @@ cd "$1"
 key() {
     openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"
 }
-# authority NAME CN [ISSUER]
+# authority NAME CN [ISSUER]: with $limit, the names that it may sign for
 authority() {
     key "$1"
     printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n' >"$1.ext"
+    [ -z "$limit" ] || echo "nameConstraints=critical,$limit" >>"$1.ext"
     openssl req -new -key "$1.key" -subj "/CN=$2" -out "$1.csr"
     if [ -n "$3" ]; then
         openssl x509 -req -in "$1.csr" -CA "$3.pem" -CAkey "$3.key" -CAcreateserial -days 3650 -extfile "$1.ext" -out "$1.pem"
@@ -34,7 +35,7 @@ leaf() {
         openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 365 -extfile "$1.ext" -out "$1.pem"
     fi
 }
-dates=
+dates= limit=
 authority root 'Test Root'
 authority middle 'Middle CA' root
 authority stranger-ca 'Stranger CA'
@@ -46,6 +47,17 @@ leaf chained middle 'DNS:a.example'
 cp chained.key incomplete.key && cp chained.pem incomplete.pem
 cp chained.key shuffled.key && cat chained.pem stranger-ca.pem root.pem middle.pem >shuffled.pem
 cat middle.pem >>chained.pem
+limit='permitted;DNS:b.example'
+authority limited 'Limited CA' root
+limit=
+for name in inside outside; do
+    leaf $name limited "DNS:$([ $name = inside ] && echo x.b.example || echo a.example)"
+    cat limited.pem >>$name.pem
+done
+leaf byleaf good 'DNS:a.example'
+cat good.pem >>byleaf.pem
+leaf a.example root ''
+leaf wild root 'DNS:*,DNS:*.example,DNS:w*.p.example,DNS:*.*.q.example,DNS:127.0.0.1,DNS:x.*.example'
 leaf stranger stranger-ca 'DNS:a.example'
 cat stranger-ca.pem >>stranger.pem
 key selfsigned

@@ -20,6 +20,7 @@ enum {
     UPLOAD_PIECE = 64 << 10,
     FIRST_READ = 16 << 10,
     BULK_FROM = 128 << 10,   /* who brings that much memory wants throughput */
+    LENIENT_FIELDS = 4096,   /* a person who asks wants the answer; head_max is the limit that counts */
     INTERIM_MAX = 64,        /* 1xx answers before the final one */
     CONTINUE_WAIT_MS = 1000, /* for 100 (Continue); RFC 9110 section 10.1.1 wants no endless wait */
 };
@@ -285,7 +286,9 @@ static err_t read_head(struct call *call, tick until)
     size_t max = call->client->head_max ? call->client->head_max : CLIENT_HEAD_MAX;
     call->in.max = max + FIRST_READ;
     for (int i = 0; i < INTERIM_MAX; i++) {
-        struct h1_parse parse = {.lenient = call->client->lenient, .max_head = (uint32_t)max};
+        struct h1_parse parse = {.lenient = call->client->lenient,
+                                 .max_head = (uint32_t)max,
+                                 .max_fields = call->client->lenient ? LENIENT_FIELDS : 0};
         size_t used;
         bool headless;
         call->response = (struct http_response){0};

@@ -405,10 +405,21 @@ static err_t status_line_of(struct reader *r, struct http_response *s)
     return line_end(r);
 }
 
-/* Lines of servers that were never told: folded ones and ones without a colon are skipped. */
+/* A folded line goes on with the value before it, behind one space (RFC 9112 section 5.2). */
+static err_t unfold(struct arena *a, struct http_field *last, struct slice line)
+{
+    struct slice more = slice_trim(line);
+    if (!fields_value_ok(more) || more.n == 0)
+        return NULL;
+    last->value = last->value.n ? arena_format(a, "%.*s %.*s", SLICE_ARG(last->value), SLICE_ARG(more)) : more;
+    return last->value.p ? NULL : E_NO_MEMORY;
+}
+
+/* Lines of servers that were never told: ones without a colon are skipped, but a NUL is too much (RFC 9110
+ * section 5.5). */
 static err_t lenient_fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
 {
-    for (;;) {
+    for (bool kept = false;;) {
         const char *nl = r->at < r->end ? memchr(r->at, '\n', (size_t)(r->end - r->at)) : NULL;
         if (!nl)
             return MORE;
@@ -421,7 +432,15 @@ static err_t lenient_fields(struct reader *r, struct arena *a, struct http_field
         size_t colon = slice_find(line, ':', 0);
         struct slice name = slice_trim(slice_first(line, colon == SIZE_MAX ? 0 : colon));
         struct slice value = slice_trim(slice_from(line, colon == SIZE_MAX ? line.n : colon + 1));
-        if (line.p[0] == ' ' || line.p[0] == '\t' || !fields_name_ok(name) || !fields_value_ok(value))
+        bool folded = line.p[0] == ' ' || line.p[0] == '\t';
+        if (slice_has(line, 0))
+            return fault(r->bad, "a NUL in the head");
+        if (folded && kept)
+            TRY(unfold(a, &f->v[f->n - 1], line));
+        if (folded)
+            continue;
+        kept = fields_name_ok(name) && fields_value_ok(value);
+        if (!kept)
             continue;
         if (f->n == f->cap)
             TRY(grow(a, f, max));

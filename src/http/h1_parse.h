@@ -17,7 +17,7 @@
 
 struct h1_parse {
     bool accept_lf;
-    bool lenient;        /* responses only: LF line ends, missing phrase, obs-fold, lines without a colon are skipped,
+    bool lenient;        /* responses only: LF line ends, missing phrase, obs-fold; lines without a colon are skipped,
                             and bytes that do not begin with "HTTP/" are the body of a version 9 answer */
     uint32_t max_head;   /* bytes of start line and fields; 0: H1_MAX_HEAD */
     uint16_t max_fields; /* 0: H1_MAX_FIELDS */

@@ -134,7 +134,7 @@ static void explain(X509_STORE_CTX *x, const struct tls_peer *p, char *out)
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         names_text(cert, names, sizeof names);
-        snprintf(out, TLS_WHY, "certificate is for %s, not %.80s", names, p->host);
+        snprintf(out, TLS_WHY, "certificate is for %s, not %.64s", names, p->host);
         return;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
         snprintf(out, TLS_WHY, "self-signed certificate");
@@ -147,6 +147,11 @@ static void explain(X509_STORE_CTX *x, const struct tls_peer *p, char *out)
         return;
     case X509_V_ERR_INVALID_PURPOSE:
         snprintf(out, TLS_WHY, "certificate is not meant for %s", p->tls->server ? "clients" : "servers");
+        return;
+    case X509_V_ERR_PERMITTED_VIOLATION:
+    case X509_V_ERR_EXCLUDED_VIOLATION:
+        names_text(cert, names, sizeof names);
+        snprintf(out, TLS_WHY, "its authority may not sign for %s (name constraints)", names);
         return;
     case X509_V_ERR_INVALID_CA:
         snprintf(out, TLS_WHY, "signed by a certificate that is no authority");

@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 import harness
+import peers
 from get_case import Get, echo
 from origin import Origin, answer
 
@@ -224,6 +225,27 @@ class Certificates(Get):
                           ('stranger', 'Stranger CA'), ('clientonly', 'not meant for servers')]:
             self.fails(why, *self.fetch(name))
         self.fails('is for .*, not y.x.b.example', *self.fetch('good', 'y.x.b.example'))
+
+    def test_names(self):
+        """Which names a certificate is for (RFC 9525): curl gives the same verdict but where the row says why not."""
+        rows = [('good', 'a.example', None), ('good', 'A.EXAMPLE', None), ('good', 'x.b.example', None), ('good', 'localhost', None),
+                ('good', '127.0.0.1', None), ('good', 'b.example', 'not b.example'), ('good', 'y.x.b.example', 'not y.x.b.example'),
+                ('other', '127.0.0.1', 'is for other.example, not 127.0.0.1'), ('wild', 'a.example', 'not a.example'),
+                ('wild', 'localhost', 'not localhost'), ('wild', 'www.p.example', 'not www.p.example'),
+                ('wild', 'a.b.q.example', 'not a.b.q.example'), ('wild', '127.0.0.1', 'not 127.0.0.1'),
+                ('wild', 'x.y.example', 'not x.y.example'), ('inside', 'x.b.example', None),
+                ('outside', 'a.example', 'authority may not sign for'), ('byleaf', 'a.example', 'no authority'),
+                ('a.example', 'a.example', 'nobody in particular')]
+        for name, host, why in rows:
+            with self.subTest(name=name, host=host):
+                args = self.fetch(name, host)
+                if why:
+                    self.fails(why, *args)
+                else:
+                    self.ok(*args)
+                curl = subprocess.run([peers.path('curl'), '-s', '--cacert', *args[1:]], capture_output=True)
+                by_common_name = name == 'a.example'  # RFC 9525 section 1.4 has done away with it
+                self.assertEqual(curl.returncode == 0, why is None or by_common_name)
 
     def test_insecure_warns_loudly(self):
         code, out, err = self.get('-k', *self.fetch('expired'))

@@ -219,7 +219,13 @@ static void textbook_responses(void **state)
     assert_int_equal(used, in.n - 4);
     assert_false(headless);
     assert_int_equal(s.fields.n, 1);
-    assert_slice(fields_find(&s.fields, S("A")), "b");
+    assert_slice(fields_find(&s.fields, S("A")), "b c");
+    assert_ok(
+        h1_parse_response(&p, S("HTTP/1.1 200 OK\n x\nA:\n 5\nB: 1\n\t2\n  3\n\n"), &arena, &s, &used, &headless));
+    assert_slice(fields_find(&s.fields, S("A")), "5");
+    assert_slice(fields_find(&s.fields, S("B")), "1 2 3");
+    assert_err(h1_parse_response(&p, slice_of("HTTP/1.1 200 OK\nA: \0\n\n", 22), &arena, &s, &used, &headless),
+               E_PROTO);
     assert_ok(h1_parse_response(&p, S("<html>hello"), &arena, &s, &used, &headless));
     assert_true(headless);
     assert_int_equal(s.version, 9);

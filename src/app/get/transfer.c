@@ -10,6 +10,7 @@
 #include "app/get/rules.h"
 #include "app/get/segments.h"
 #include "http/fields.h"
+#include "http/status.h"
 #include "http/uri.h"
 #include "rt/loop.h"
 
@@ -121,7 +122,10 @@ static err_t check_size(const struct transfer *t)
 
 static err_t refused(const struct transfer *t)
 {
-    return fault(E_STATUS, "%u %.*s", t->status, SLICE_ARG(t->call.response.reason));
+    struct slice reason = t->call.response.reason;
+    if (reason.n == 0) /* HTTP/2 has none */
+        reason = status_phrase(t->status);
+    return fault(E_STATUS, reason.n ? "%u %.*s" : "%u", t->status, SLICE_ARG(reason));
 }
 
 static err_t deliver(struct transfer *t)
