@@ -406,12 +406,10 @@ static err_t status_line_of(struct reader *r, struct http_response *s)
 }
 
 /* A folded line goes on with the value before it, behind one space (RFC 9112 section 5.2). */
-static err_t unfold(struct arena *a, struct http_field *last, struct slice line)
+static err_t unfold(struct arena *a, struct http_field *last, struct slice more)
 {
-    struct slice more = slice_trim(line);
-    if (!fields_value_ok(more) || more.n == 0)
-        return NULL;
-    last->value = last->value.n ? arena_format(a, "%.*s %.*s", SLICE_ARG(last->value), SLICE_ARG(more)) : more;
+    if (fields_value_ok(more) && more.n)
+        last->value = arena_format(a, "%.*s%s%.*s", SLICE_ARG(last->value), last->value.n ? " " : "", SLICE_ARG(more));
     return last->value.p ? NULL : E_NO_MEMORY;
 }
 
@@ -432,25 +430,18 @@ static err_t lenient_fields(struct reader *r, struct arena *a, struct http_field
         size_t colon = slice_find(line, ':', 0);
         struct slice name = slice_trim(slice_first(line, colon == SIZE_MAX ? 0 : colon));
         struct slice value = slice_trim(slice_from(line, colon == SIZE_MAX ? line.n : colon + 1));
-        bool folded = line.p[0] == ' ' || line.p[0] == '\t';
         if (slice_has(line, 0))
             return fault(r->bad, "a NUL in the head");
-        if (folded && kept)
-            TRY(unfold(a, &f->v[f->n - 1], line));
-        if (folded)
+        if (line.p[0] == ' ' || line.p[0] == '\t') {
+            TRY(kept ? unfold(a, &f->v[f->n - 1], slice_trim(line)) : NULL);
             continue;
+        }
         kept = fields_name_ok(name) && fields_value_ok(value);
-        if (!kept)
-            continue;
-        if (f->n == f->cap)
+        if (kept && f->n == f->cap)
             TRY(grow(a, f, max));
-        (void)fields_push(f, name, value);
+        if (kept)
+            (void)fields_push(f, name, value);
     }
-}
-
-static bool is_headless(struct slice in)
-{
-    return memcmp(in.p, "HTTP/", in.n < 5 ? in.n : 5) != 0;
 }
 
 err_t h1_parse_response(struct h1_parse *p, struct slice in, struct arena *a, struct http_response *out, size_t *used,
@@ -466,7 +457,8 @@ err_t h1_parse_response(struct h1_parse *p, struct slice in, struct arena *a, st
         r.at++;
     if (r.at == r.end)
         return NULL;
-    if (p->lenient && is_headless(slice_of(r.at, (size_t)(r.end - r.at)))) {
+    size_t have = (size_t)(r.end - r.at);
+    if (p->lenient && memcmp(r.at, "HTTP/", have < 5 ? have : 5) != 0) {
         *out = (struct http_response){.status = 200, .version = 9};
         *headless = true;
         return NULL;

@@ -13,13 +13,19 @@
 
 /* ---- The URL ---- */
 
-/* Spaces, controls and bytes outside of ASCII become escapes, as they do when a browser is given them. */
+static bool is_escape(struct slice s, size_t at)
+{
+    return s.n - at > 2 && ascii_hex(s.p[at + 1]) >= 0 && ascii_hex(s.p[at + 2]) >= 0;
+}
+
+/* Spaces, controls and bytes outside of ASCII become escapes, as they do when a browser is given them; so does a % that
+   begins none. */
 static err_t clean(struct slice typed, struct buf *out)
 {
     size_t plain = 0; /* where the bytes begin that go as they are */
     for (size_t i = 0; i < typed.n; i++) {
         unsigned char c = (unsigned char)typed.p[i];
-        if (c > ' ' && c < 0x7f)
+        if (c > ' ' && c < 0x7f && (c != '%' || is_escape(typed, i)))
             continue;
         TRY(buf_add(out, slice_of(typed.p + plain, i - plain)));
         TRY(buf_format(out, "%%%02X", c));
