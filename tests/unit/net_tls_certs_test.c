@@ -190,7 +190,7 @@ static void the_local_authority_speaks_for_this_machine_only(void **state)
     assert_ok(tls_client_new(&co, &w.client));
     meet(&w);
     assert_ptr_equal(w.client_error, E_CERT);
-    assert_string_equal(w.client_why, "permitted subtree violation");
+    assert_string_equal(w.client_why, "its authority may not sign for evil.example (name constraints)");
     tls_unref(w.client);
     tls_unref(w.server);
 }
