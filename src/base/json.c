@@ -129,6 +129,15 @@ void json_real(struct json *j, double value, int decimals)
         j->err = buf_format(j->out, "%.*f", decimals, value);
 }
 
+void json_digits(struct json *j, double value, int digits)
+{
+    before_value(j);
+    if (!isfinite(value))
+        put(j, S("null"));
+    else if (!j->err)
+        j->err = buf_format(j->out, "%.*g", digits, value);
+}
+
 void json_bool(struct json *j, bool v)
 {
     before_value(j);

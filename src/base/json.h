@@ -31,6 +31,8 @@ void json_string(struct json *, struct slice);
 void json_int(struct json *, int64_t);
 void json_uint(struct json *, uint64_t);
 void json_real(struct json *, double value, int decimals); /* NaN and infinities become null */
+void json_digits(struct json *, double value,
+                 int digits); /* likewise, for any order of magnitude: significant digits */
 void json_bool(struct json *, bool);
 void json_null(struct json *);
 MUST err_t json_end_line(struct json *); /* adds the newline; returns the first error */

@@ -114,7 +114,7 @@ static err_t prepare(struct conf *c, struct delay_conf *d)
         return fault(E_USAGE, "--length: a packet has at least one byte");
     TRY(read_links(c, &d->path.count));
     if (c->load && (!read_number(slice_z(c->load), "", false, &d->load) || d->load > 100))
-        return fault(E_USAGE, "--load: '%s' is no traffic intensity (0.9)", c->load);
+        return fault(E_USAGE, "--load: '%s' is no traffic intensity: a number above 0 (0.9)", c->load);
     if (c->buffer && !c->load)
         return fault(E_USAGE, "--buffer goes with --load");
     return NULL;

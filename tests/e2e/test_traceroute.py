@@ -112,6 +112,31 @@ class Traceroute(Network):
         self.assertTrue(all(p['timeout'] for hop in found[1:-1] for p in hop['probes']))
         self.assertRegex(self.l7('traceroute', '-n', '-w', '100ms', '-m', 2, '10.77.66.1', status=1), r'(?m)^ 2  \* \* \*$')
 
+    def test_a_silent_hop_in_the_middle_does_not_end_the_path(self):
+        """The second router answers from the address that it was asked at, and that address has no way back."""
+        sysctl('s', ipv4__icmp_errors_use_inbound_ifaddr=1)
+        ip('-n', TAG + 's', 'rule', 'add', 'from', '10.77.2.2', 'blackhole')
+        try:
+            hops, found = self.hops('-w', '300ms', '10.77.3.2')
+        finally:
+            ip('-n', TAG + 's', 'rule', 'del', 'from', '10.77.2.2', 'blackhole')
+        self.assertEqual(hops, [['10.77.1.2'], [None], ['10.77.3.2']])
+        self.assertEqual(found[-1], {'type': 'end', 'reached': True, 'hops': 3})
+
+    def test_sizes_families_and_hops_beyond_what_is_allowed(self):
+        self.assertEqual(self.hops('-4', '-s', 1000, '10.77.3.2')[0][-1], ['10.77.3.2'])
+        self.assertEqual(self.hops('-6', '-q', 1, '-s', 0, 'fd77:3::2')[0], [['fd77:1::2'], ['fd77:2::2'], ['fd77:3::2']])
+        self.l7('traceroute', '-6', '10.77.3.2', status=1)
+        hops, found = self.hops('-m', 1, '10.77.3.2', status=1)
+        self.assertEqual((hops, found[-1]), ([['10.77.1.2']], {'type': 'end', 'reached': False, 'hops': 1}))
+
+    def test_every_key_is_documented(self):
+        with open(os.path.join(harness.ROOT, 'docs', 'ping.md')) as f:
+            text = f.read()
+        _, found = self.hops('10.77.3.2')
+        for key in {k for o in found for k in o} | {k for o in found[:-1] for p in o['probes'] for k in p}:
+            self.assertIn(key, text)
+
     def test_unreachable_ends_the_path_with_a_mark(self):
         out = self.l7('traceroute', '-n', '-N', 1, '-w', '1300ms', '10.77.99.1', status=1)
         # The kernel's own limit on this error is one a second and sender, so some of the three may be silent.

@@ -74,6 +74,8 @@ static void same_seed_same_figures(void **state)
     assert_true(a.mean == delay_sim_wait(DELAY_EXPONENTIAL, 0.5, 1, 10000, 3).mean);
     assert_true(a.mean != delay_sim_wait(DELAY_EXPONENTIAL, 0.5, 1, 10000, 4).mean);
     assert_true(delay_sim_loss(5, 1, 100000, 1).mean > 0.8);
+    struct delay_estimate none = delay_sim_loss(0.1, 60, 30000, 1); /* none seen is not none at all */
+    assert_true(none.mean == 0 && none.half > 0.9e-4 && none.half < 1.1e-4);
 }
 
 int main(void)

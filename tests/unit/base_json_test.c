@@ -22,13 +22,13 @@ static void a_line(void **state)
     json_key(&j, "seq"), json_int(&j, -7);
     json_key(&j, "big"), json_uint(&j, UINT64_MAX);
     json_key(&j, "list"), json_open(&j, '[');
-    json_bool(&j, true), json_null(&j), json_real(&j, 1.25, 3), json_real(&j, NAN, 3);
+    json_bool(&j, true), json_null(&j), json_real(&j, 1.25, 3), json_real(&j, NAN, 3), json_digits(&j, 1.5e-12, 6);
     json_open(&j, '['), json_close(&j, ']');
     json_close(&j, ']');
     json_key_slice(&j, S("a\"b")), json_string(&j, S("x"));
     json_close(&j, '}');
     assert_ok(json_end_line(&j));
-    assert_slice(buf_slice(&b), "{\"seq\":-7,\"big\":18446744073709551615,\"list\":[true,null,1.250,null,[]],"
+    assert_slice(buf_slice(&b), "{\"seq\":-7,\"big\":18446744073709551615,\"list\":[true,null,1.250,null,1.5e-12,[]],"
                                 "\"a\\\"b\":\"x\"}\n");
     buf_free(&b);
 }

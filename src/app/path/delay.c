@@ -73,7 +73,7 @@ static void json_start_line(struct buf *b, struct json *j, const char *type)
 
 static void json_value(struct json *j, const char *key, double v)
 {
-    json_key(j, key), json_real(j, v, 12);
+    json_key(j, key), json_digits(j, v, 12);
 }
 
 static err_t json_print(struct json *j)

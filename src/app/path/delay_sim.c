@@ -96,7 +96,10 @@ struct delay_estimate delay_sim_loss(double load, uint64_t buffer, uint64_t samp
         b.mean[k] = (double)lost / (double)each;
     }
     free(f.leaves);
-    return estimate(&b);
+    struct delay_estimate e = estimate(&b);
+    if (e.mean == 0) /* none of n packets: with 95 % the share is below 3/n */
+        e.half = 3 / (double)(each * BATCHES);
+    return e;
 }
 
 double delay_sim_train(const struct delay_path *p)
