@@ -235,6 +235,16 @@ class Nobodys(test_ping.Case):
             truth = self.truth(listener)
             self.assertEqual((truth['received'], truth['ignored'], truth['answered']), (1, 1, 0), bound)
 
+    def test_upper_case_and_several_stamp_ports(self):
+        listener = self.listener('--uppercase', '--stamp', '127.0.0.1:0', '--stamp', '[::1]:0')
+        s = self.client()
+        s.sendto(b'Ping \xe4 a1z', listener.addr())
+        self.assertEqual(s.recv(100), b'PING \xe4 A1Z')
+        found = re.findall(r'listening on (\S+):(\d+) \(stamp\)', listener.stderr())
+        self.assertEqual([host for host, _ in found], ['127.0.0.1', '[::1]'])
+        for host, port in found:
+            self.assertIn(', 1 received', self.ping('--stamp', '-c', 1, host.strip('[]'), port))
+
     def test_loopback_has_no_rate_limit_of_its_own(self):
         listener = self.listener('--json')
         _, got = self.lines('-f', '-q', '-c', 20000, '127.0.0.1', listener.port)

@@ -174,6 +174,14 @@ class PingErrors(Network):
         out = self.l7('ping', '-c', 1, '-W', '3s', 'fd77:99::1', status=1)
         self.assertIn('From fd77:1::2: no route: seq=1', out)
 
+    def test_duplicates_stay_on_loopback(self):
+        p = self.start(self.inside('b', 'ping', 'listen', '--json', '--duplicate', '1/1', '--listen', '10.77.3.2:12001'),
+                       program=shutil.which('ip'))
+        out = self.l7('ping', '-c', 5, '-i', '10ms', '10.77.3.2')
+        self.assertIn('5 packets transmitted, 5 received, 0% packet loss', out)
+        p.stop(signal.SIGTERM)
+        self.assertEqual((json.loads(p.stdout())['answered'], json.loads(p.stdout())['duplicated']), (5, 0))
+
     def test_ttl_shows_the_distance_and_stamp_its_own(self):
         p = self.start(self.inside('b', 'ping', 'listen', '--listen', '10.77.3.2:12001', '--stamp', '10.77.3.2:12862'),
                        program=shutil.which('ip'))

@@ -6,6 +6,7 @@
 
 #include "net/listen.h"
 #include "net/udp.h"
+#include "net/udp_warm.h"
 #include "rt/loop.h"
 
 enum { COUNT = 20 };
@@ -193,12 +194,41 @@ static void icmp_errors_name_who_complained(void **state)
     on_a_loop(complain, NULL);
 }
 
+/* The datagram to ourselves leaves nothing behind, neither itself nor its stamp, and is not sent while we are warm. */
+static void warm_up(void *arg)
+{
+    struct udp_warm w;
+    struct udp_event ev;
+    struct mmsghdr none = {0};
+    unsigned got;
+    udp_warm_open(&w, *(const int *)arg);
+    assert_true(w.fd >= 0);
+    for (tick at = 10 * TICK_S; at < 11 * TICK_S; at += TICK_MS * 100) {
+        udp_warm(&w, at);
+        assert_true(w.last == at);
+        assert_err(udp_event(w.fd, &ev), E_TIMEOUT);
+        assert_err(io_recvmmsg(w.fd, &none, 1, 0, &got, now()), E_TIMEOUT);
+    }
+    udp_warm(&w, w.last + TICK_MS);
+    udp_warm_close(&w);
+    assert_int_equal(w.fd, -1);
+    udp_warm(&w, TICK_NEVER); /* nothing to warm with */
+}
+
+static void warming_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    on_a_loop(warm_up, &(int){AF_INET});
+    on_a_loop(warm_up, &(int){AF_INET6});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_kernel_knows_comes_along),
         cmocka_unit_test(answers_leave_from_the_address_asked),
         cmocka_unit_test(icmp_errors_name_who_complained),
+        cmocka_unit_test(warming_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,7 +177,9 @@ static void make_reply(struct place *p, struct datagram *d, const struct stamp_t
 static void queue_reply(struct place *p, const struct datagram *reply, const struct impair_verdict *v)
 {
     tick at = clock_now();
-    bool copies = v->duplicate && addr_is_loopback(&reply->peer);
+    bool copies = v->duplicate && addr_is_loopback(&reply->peer); /* elsewhere never more bytes than came */
+    if (v->duplicate && !copies)
+        p->worker->impair.counts.duplicated--;
     if (v->hold && !copies && delays_hold(&p->delays, reply, at + v->delay))
         return;
     p->worker->impair.counts.reordered += delays_add(&p->delays, reply, at + v->delay);
