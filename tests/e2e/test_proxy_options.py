@@ -345,6 +345,7 @@ class Options(Case):
         self.behind(lambda c, r: c.sendall(answer(os.urandom(100000), Cache_Control='max-age=60')) or True)
         folder = os.path.join(self.tmpdir, 'cache')
         p = self.reverse('--cache-dir', folder, '--cache-size', '1M')
+        p.wait_for_line('objects on disk')
         for i in range(40):
             self.get(p, f'/{i}')
         held = lambda: sum(os.path.getsize(os.path.join(at, f)) for at, _, fs in os.walk(folder) for f in fs)  # noqa: E731

@@ -307,7 +307,7 @@ class Http2(Proxy):
             held = lambda: [sent[0]] * 2 == [sent[0], threading.Event().wait(0.3) or sent[0]]  # noqa: E731
             self.wait_until(held, what='a standstill')
             self.assertLess(sent[0], 16 << 20)
-            got, last = 0, b''
+            got, last = len(c.rest), c.rest[-8:]
             while not last.endswith(b'\r\n0\r\n\r\n'):
                 data = c.sock.recv(1 << 20)
                 got, last = got + len(data), (last + data)[-8:]
