@@ -240,7 +240,7 @@ class Nobodys(test_ping.Case):
         s = self.client()
         s.sendto(b'Ping \xe4 a1z', listener.addr())
         self.assertEqual(s.recv(100), b'PING \xe4 A1Z')
-        found = re.findall(r'listening on (\S+):(\d+) \(stamp\)', listener.stderr())
+        found = [listener.wait_for_line(r'listening on (\S+):(\d+) \(stamp\)', count=n).groups() for n in (1, 2)]
         self.assertEqual([host for host, _ in found], ['127.0.0.1', '[::1]'])
         for host, port in found:
             self.assertIn(', 1 received', self.ping('--stamp', '-c', 1, host.strip('[]'), port))
