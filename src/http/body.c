@@ -89,6 +89,8 @@ static bool agreed_length(const struct http_fields *f, uint64_t *out)
     struct fields_list l = {.fields = f, .id = F_CONTENT_LENGTH};
     struct slice e;
     bool any = false;
+    if (fields_count(f, F_CONTENT_LENGTH) == 1 && body_length(fields_get(f, F_CONTENT_LENGTH), out))
+        return true; /* as nearly always */
     for (uint64_t n; fields_element(&l, &e); any = true) {
         if (!body_length(e, &n) || (any && n != *out))
             return false;

@@ -19,10 +19,9 @@ static bool tunnels(const struct client_request *rq)
 
 static err_t add_place(struct buf *out, struct slice how, struct slice host, uint16_t port)
 {
-    TRY(buf_add(out, how));
-    TRY(buf_add(out, host));
-    TRY(buf_add_char(out, ':'));
-    return buf_add_u64(out, port);
+    char digits[SLICE_U64];
+    const struct slice parts[] = {how, host, S(":"), slice_of_u64(port, digits)};
+    return buf_add_all(out, parts, sizeof parts / sizeof parts[0]);
 }
 
 err_t client_key(const struct client_request *rq, struct buf *out)

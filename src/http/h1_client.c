@@ -55,14 +55,13 @@ static err_t add_start(const struct client_request *rq, struct buf *out)
             return fault(E_USAGE, "request target '%.*s': a space or control character", SLICE_ARG(rq->target));
     if (!fields_name_ok(rq->method))
         return fault(E_USAGE, "'%.*s' is no method", SLICE_ARG(rq->method));
-    TRY(buf_add(out, rq->method));
-    TRY(buf_add_char(out, ' '));
-    if (absolute_form(rq) && !slice_eq(rq->target, S("*"))) {
-        TRY(buf_add(out, S("http://")));
+    bool absolute = absolute_form(rq) && !slice_eq(rq->target, S("*"));
+    const struct slice first[] = {rq->method, absolute ? S(" http://") : S(" ")};
+    const struct slice rest[] = {rq->target, S(" HTTP/1.1\r\n")};
+    TRY(buf_add_all(out, first, 2));
+    if (absolute)
         TRY(add_host(rq, out));
-    }
-    TRY(buf_add(out, rq->target));
-    return buf_add(out, S(" HTTP/1.1\r\n"));
+    return buf_add_all(out, rest, 2);
 }
 
 static err_t add_framing(const struct client_body *body, struct buf *out)
