@@ -235,6 +235,20 @@ class Nobodys(test_ping.Case):
             truth = self.truth(listener)
             self.assertEqual((truth['received'], truth['ignored'], truth['answered']), (1, 1, 0), bound)
 
+    def test_what_comes_to_a_multicast_group_is_not_answered(self):
+        lo = struct.pack('@4si', socket.inet_aton('127.0.0.1'), socket.if_nametoindex('lo'))
+        group = '239.255.7.7'
+        member, s = (self.enterContext(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+        member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + lo)
+        listener = self.start(['ping', 'listen', '--json', '--listen', '0.0.0.0:0', '--workers', 1])
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(group) + lo)
+        s.settimeout(harness.PATIENCE)
+        s.sendto(b'Ping 1 ', (group, listener.port))
+        s.sendto(b'Ping 2 ', ('127.0.0.1', listener.port))
+        self.assertEqual(s.recv(100), b'Ping 2 ')
+        truth = self.truth(listener)
+        self.assertEqual((truth['received'], truth['ignored'], truth['answered']), (2, 1, 1))
+
     def test_upper_case_and_several_stamp_ports(self):
         listener = self.listener('--uppercase', '--stamp', '127.0.0.1:0', '--stamp', '[::1]:0')
         s = self.client()
