@@ -102,7 +102,7 @@ def copy():
     os.makedirs(COPY, exist_ok=True)
     for name in os.listdir(TOP):
         here, there = os.path.join(TOP, name), os.path.join(COPY, name)
-        if name.startswith('.') or name.endswith('build'):
+        if name.startswith('.') or (os.path.isdir(here) and name.endswith('build')):
             continue
         if os.path.isdir(here):
             shutil.rmtree(there, ignore_errors=True)
