@@ -8,6 +8,8 @@
 #include "http/fields.h"
 #include "http/uri.h"
 
+enum { FOLDS_MAX = 64 }; /* in a head */
+
 /* One bit a question about a byte: may it stand in a token (RFC 9110 section 5.6.2), in a request target? */
 enum { TOKEN = 1, TARGET = 2 };
 static const uint8_t kind[256] = {
@@ -205,12 +207,6 @@ static err_t unfinished(struct h1_parse *p, struct slice in)
 static bool worth_trying(struct h1_parse *p, struct slice in)
 {
     return in.n && (p->seen == 0 || whole(p, in));
-}
-
-static err_t too_long(const struct h1_parse *p, size_t used)
-{
-    size_t max = max_head(p);
-    return used > max ? fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max) : NULL;
 }
 
 static uint16_t max_fields(const struct h1_parse *p)
@@ -417,6 +413,7 @@ static err_t unfold(struct arena *a, struct http_field *last, struct slice more)
  * section 5.5). */
 static err_t lenient_fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
 {
+    int folds = 0;
     for (bool kept = false;;) {
         const char *nl = r->at < r->end ? memchr(r->at, '\n', (size_t)(r->end - r->at)) : NULL;
         if (!nl)
@@ -433,6 +430,8 @@ static err_t lenient_fields(struct reader *r, struct arena *a, struct http_field
         if (slice_has(line, 0))
             return fault(r->bad, "a NUL in the head");
         if (line.p[0] == ' ' || line.p[0] == '\t') {
+            if (++folds > FOLDS_MAX) /* each is a copy of the value so far */
+                return fault(E_HEADER_TOO_LARGE, "more than %d folded lines", FOLDS_MAX);
             TRY(kept ? unfold(a, &f->v[f->n - 1], slice_trim(line)) : NULL);
             continue;
         }
@@ -469,7 +468,8 @@ err_t h1_parse_response(struct h1_parse *p, struct slice in, struct arena *a, st
     if (e == MORE)
         return unfinished(p, in);
     TRY(e);
-    TRY(too_long(p, (size_t)(r.at - in.p)));
+    if ((size_t)(r.at - in.p) > max_head(p))
+        return fault(E_HEADER_TOO_LARGE, "the head is longer than %zu bytes", max_head(p));
     *out = s;
     *used = (size_t)(r.at - in.p);
     p->seen = 0;
