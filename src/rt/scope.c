@@ -10,26 +10,27 @@ void scope_open(struct scope *s)
     s->closing = false;
 }
 
-err_t scope_spawn(struct scope *s, const char *name, fiber_fn *fn, void *arg)
+static err_t begin(struct scope *s, const char *name, fiber_fn *fn, void *arg, struct fiber **out)
 {
+    err_t why = NULL;
     if (s->closing)
         return E_CANCELED;
-    err_t why = NULL;
-    struct fiber *f = fiber_new(s, name, fn, arg, &why);
-    if (!f)
-        return why;
+    *out = fiber_new(s, name, fn, arg, &why);
+    return *out ? NULL : why;
+}
+
+err_t scope_spawn(struct scope *s, const char *name, fiber_fn *fn, void *arg)
+{
+    struct fiber *f;
+    TRY(begin(s, name, fn, arg, &f));
     fiber_ready(loop_here, f);
     return NULL;
 }
 
 err_t scope_run(struct scope *s, const char *name, fiber_fn *fn, void *arg)
 {
-    if (s->closing)
-        return E_CANCELED;
-    err_t why = NULL;
-    struct fiber *f = fiber_new(s, name, fn, arg, &why);
-    if (!f)
-        return why;
+    struct fiber *f;
+    TRY(begin(s, name, fn, arg, &f));
     fiber_let(f);
     return NULL;
 }

@@ -40,6 +40,7 @@ def good_chunks(section, name, data):
 
 
 class Length(raw.Table):
+    SPLIT_MAX = 2000
     ROWS = [
         row('9112-6.3', 'no framing field: no body', get() + get(), 200, then=[200], close=False),
         row('9112-6.3', 'PUT without a framing field: no body', put() + get(), 405, then=[200], close=False),
@@ -75,13 +76,6 @@ class Length(raw.Table):
         row('9112-9.6', 'close with a body', put('Connection: close', 'Content-Length: 5', body=b'hello') + get(), 405, close=True,
             split=False),
     ]
-
-    def test_rows(self):
-        self.in_one_piece()
-
-    def test_rows_byte_by_byte(self):
-        self.ROWS = [r for r in self.ROWS if len(r['data']) < 2000]
-        self.byte_by_byte()
 
     def test_a_body_that_ends_early_is_no_request(self):
         for data in (put('Content-Length: 5', body=b'hell'), get('Content-Length: 5', body=b'hell'), chunks(b'5\r\nhel'), chunks(b'5\r\nhello\r\n'),
@@ -130,14 +124,9 @@ class Coding(raw.Table):
         row('9112-6.1', 'both framings of HEAD', head('Content-Length: 5', CHUNKED, body=b'0\r\n\r\n'), 400, close=True),
     ]
 
-    def test_rows(self):
-        self.in_one_piece()
-
-    def test_rows_byte_by_byte(self):
-        self.byte_by_byte()
-
 
 class Chunks(raw.Table):
+    SPLIT_MAX = 2000
     ROWS = [
         good_chunks('9112-7.1', 'no chunk', b'0\r\n\r\n'),
         good_chunks('9112-7.1', 'three chunks', b'1\r\na\r\n2\r\nbc\r\nA\r\n0123456789\r\n0\r\n\r\n'),
@@ -210,13 +199,6 @@ class Chunks(raw.Table):
         row('9112-7.1', 'bad chunks with GET', chunks(b'xyz\r\n', method='GET') + SMUGGLED, 400, close=True),
     ]
 
-    def test_rows(self):
-        self.in_one_piece()
-
-    def test_rows_byte_by_byte(self):
-        self.ROWS = [r for r in self.ROWS if len(r['data']) < 2000]
-        self.byte_by_byte()
-
     def test_every_cut_gives_the_same_answers(self):
         data = chunks(b'5;a="b"\r\nhello\r\n0\r\nX: y\r\n\r\n') + get('Connection: close')
         for i in range(1, len(data)):
@@ -246,12 +228,6 @@ class Expect(raw.Table):
         row('9110-10.1.1', 'an expectation of a bad request', put(WAITS, 'Content-Length: x'), 400, close=True),
         row('9110-10.1.1', 'an expectation of too much', put(WAITS, 'Content-Length: 99999999999'), (405, 413), close=True),
     ]
-
-    def test_rows(self):
-        self.in_one_piece()
-
-    def test_rows_byte_by_byte(self):
-        self.byte_by_byte()
 
 
 if __name__ == '__main__':

@@ -65,10 +65,12 @@ static err_t replace_file(const char *path, const struct buf *b)
     struct stat st;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return buf_write_file(b, path);
-    TRY(buf_format(&temp, "%s.%d%c", path, (int)getpid(), 0));
-    mode_t mask = umask(077); /* cookies are secrets */
-    err_t e = buf_write_file(b, temp.p);
-    umask(mask);
+    TRY(buf_format(&temp, "%s.XXXXXX%c", path, 0));
+    int fd = mkostemp(temp.p, O_CLOEXEC); /* a name that nobody could guess, for us alone: cookies are secrets */
+    if (fd < 0)
+        return fault(err_errno(errno), "%s", path);
+    err_t e = write(fd, b->p, b->n) == (ssize_t)b->n ? NULL : fault(E_IO, "%s", path);
+    close(fd);
     if (!e && rename(temp.p, path) < 0)
         e = fault(err_errno(errno), "%s", path);
     if (e)

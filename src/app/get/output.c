@@ -265,13 +265,23 @@ static err_t look_at_path(struct output *o)
     return NULL;
 }
 
-/* Two downloads into one file, in this run or by another, would mix their bytes. */
+/* Does the name still lead to what was opened? A download that ended in between has given that its final name. */
+static bool still_named(const struct output *o)
+{
+    struct stat ours, there;
+    return fstat(o->fd, &ours) == 0 && stat(o->part, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
+/* Two downloads into one file, in this run or by another, would mix their bytes. Where there are no locks, nobody is
+   kept out. */
 static err_t own_part(struct output *o, bool keep)
 {
-    if (flock(o->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+    bool locked = flock(o->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (!locked || !still_named(o)) {
         close(o->fd); /* not ours to clean up */
         o->fd = -1;
-        return fault(E_EXISTS, "%s: another download is writing it, and", o->part);
+        return fault(E_LOCKED, "%s: another download is writing it", o->part);
     }
     return keep || ftruncate(o->fd, 0) == 0 ? NULL : fault(err_errno(errno), "%s", o->part);
 }
