@@ -18,11 +18,13 @@ def read(*path):
 def python_tests():
     """{(class, method)} of the server's end-to-end tests."""
     found, holder = set(), None
+    shared = re.findall(r'(?m)^    def (test_\w+)', read('tests', 'e2e', 'raw.py'))
     for path in glob.glob(os.path.join(TOP, 'tests', 'e2e', 'test_serve*.py')):
         for line in read(path).splitlines():
             m = re.match(r'class (\w+)|    def (test_\w+)', line)
             if m and m[1]:
                 holder = m[1]
+                found |= {(holder, test) for test in shared if '(raw.Table)' in line}
             elif m:
                 found.add((holder, m[2]))
     return found
