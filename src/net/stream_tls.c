@@ -4,11 +4,9 @@
  * nothing is copied once more; over any other stream it works on two buffers, and the fiber moves them outside of
  * OpenSSL. No call suspends while OpenSSL is on the stack.
  */
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "net/tls_internal.h"
@@ -37,8 +35,7 @@ struct stream_tls {
     struct tls_peer *peer;
 };
 
-/* Small pieces become one record here. Only filled and handed to OpenSSL, which has taken it over (encrypted) before
-   any wait, so fibers may share it. */
+/* Small pieces become one record here. The fibers of a loop share it: see write_all. */
 static _Thread_local char *gather;
 static _Thread_local struct loop_end gather_end;
 
@@ -226,8 +223,13 @@ static err_t tls_read(struct stream *s, void *p, size_t cap, size_t *got, tick u
     }
 }
 
+/* Others fill `gather` as soon as this fiber waits, and by then OpenSSL need not have taken all of it: records that the
+   peer wants small (RFC 6066 section 4) leave one by one, and a key update goes ahead of them (RFC 8446 section 4.6.3).
+   What is left moves to memory of its own. */
 static err_t write_all(struct stream_tls *t, const char *p, size_t n, tick until)
 {
+    AUTO(buf_free) struct buf own = {0};
+    bool shared = p == gather;
     for (size_t put; n;) {
         size_t step = n < RECORD ? n : RECORD;
         forget_errors();
@@ -235,6 +237,10 @@ static err_t write_all(struct stream_tls *t, const char *p, size_t n, tick until
         if (ok == 1) {
             p += put, n -= put;
             continue;
+        }
+        if (shared && !own.n) {
+            TRY(buf_add(&own, slice_of(p, n)));
+            p = own.p;
         }
         TRY(again(t, ok, "", until));
     }
@@ -288,21 +294,6 @@ static err_t tls_writev(struct stream *s, struct iovec *v, int n, tick until)
         TRY(gather_get());
         size_t have = gather_fill(&v, &n);
         TRY(write_all(t, gather, have, until));
-    }
-    return NULL;
-}
-
-static err_t tls_send_file(struct stream *s, int file, uint64_t off, uint64_t len, tick until)
-{
-    TRY(gather_get());
-    while (len) {
-        ssize_t n = pread(file, gather, len < RECORD ? (size_t)len : RECORD, (off_t)off);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? err_errno(errno) : E_TRUNCATED;
-        TRY(write_all(tls_of(s), gather, (size_t)n, until));
-        off += (uint64_t)n, len -= (uint64_t)n;
     }
     return NULL;
 }
@@ -362,7 +353,6 @@ static const struct stream_ops ops = {
     .name = "tls",
     .read = tls_read,
     .writev = tls_writev,
-    .send_file = tls_send_file,
     .finish = tls_finish,
     .close = tls_close,
     .pending = tls_pending,

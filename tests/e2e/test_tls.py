@@ -9,12 +9,50 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import unittest
 
 import harness
 import peers
 
 CERTS = os.path.join(harness.ROOT, 'tests', 'certs.sh')
+
+
+def pump(source, to):
+    with contextlib.suppress(OSError):
+        while got := source.recv(65536):
+            to.sendall(got)
+
+
+class SlowRelay:
+    """Between a client and a server: what the client says goes through, what it gets only when told to."""
+
+    def __init__(self, server_port):
+        self._listen = socket.create_server(('127.0.0.1', 0))
+        self.port = self._listen.getsockname()[1]
+        self._server = socket.socket()
+        self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._server.connect(('127.0.0.1', server_port))
+
+    def accept(self):
+        self._client = self._listen.accept()[0]
+        threading.Thread(target=pump, args=(self._client, self._server), daemon=True).start()
+
+    def pass_on(self, n):
+        while n:
+            got = self._server.recv(min(n, 65536))
+            self._client.sendall(got)
+            n -= len(got)
+
+    def pass_all(self):
+        threading.Thread(target=pump, args=(self._server, self._client), daemon=True).start()
+
+    def close(self):
+        for s in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+            s.close()
+        self._listen.close()
 
 
 class Tls(harness.TestCase):
@@ -146,6 +184,38 @@ class Tls(harness.TestCase):
             text = subprocess.run(['openssl', 'x509', '-noout', '-subject'], input=f.read(), text=True, check=True,
                                   stdout=subprocess.PIPE).stdout
         return re.search(r'CN ?= ?(\S+)', text).group(1)
+
+    def fetch(self, sock, path):
+        """One body of 8,000 bytes over a connection that is kept."""
+        sock.sendall(f'GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n'.encode())
+        got = b''
+        while b'\r\n\r\n' not in got or len(got.partition(b'\r\n\r\n')[2]) < 8000:
+            got += sock.recv(65536)
+        return got.partition(b'\r\n\r\n')[2]
+
+    def test_what_waits_to_be_sent_to_one_is_not_replaced_by_another_ones(self):
+        """A client that wants records of 512 bytes (RFC 6066 section 4) and is slow: a message leaves piece by piece."""
+        for name in 'ab':
+            self.file(f'site/{name}', name.encode() * 8000)
+        server = self.serve(*self.pair('good'), '--workers', '1', site=os.path.join(self.tmpdir, 'site'))
+        asked = 1000
+        requests = self.file('requests', b'GET /a HTTP/1.1\r\nHost:a\r\n\r\n' * asked)
+        relay = SlowRelay(server.port)
+        self.addCleanup(relay.close)
+        with open(requests, 'rb') as stdin:
+            slow = self.start(['s_client', '-connect', f'127.0.0.1:{relay.port}', '-quiet', '-maxfraglen', '512'],
+                              program=shutil.which('openssl'), stdin=stdin, wait=False)
+        relay.accept()
+        context = ssl.create_default_context(cafile=os.path.join(self.certs(), 'root.pem'))
+        with context.wrap_socket(socket.create_connection(('127.0.0.1', server.port), harness.PATIENCE),
+                                 server_hostname='a.example') as other:
+            for _ in range(40):
+                relay.pass_on(100000)
+                self.assertEqual(self.fetch(other, '/b'), b'b' * 8000)
+        relay.pass_all()
+        self.wait_until(lambda: len(slow.stdout_bytes()) > 8000 * asked and slow.stdout_bytes().endswith(b'aaa'),
+                        what='the last answer')
+        self.assertEqual(slow.stdout_bytes().count(b'a' * 8000), asked)
 
     def test_what_is_no_tls_does_no_harm(self):
         server = self.serve(*self.pair('good'))
