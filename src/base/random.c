@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/random.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sys/random.h>
 
@@ -10,7 +11,9 @@ void random_bytes(void *out, size_t n)
 {
     for (char *p = out; n;) {
         ssize_t got = getrandom(p, n, 0);
-        CHECK(got > 0); /* cannot fail for small sizes once the kernel's pool is up */
+        if (got < 0 && errno == EINTR) /* a signal while the kernel's pool is still filling, early at boot */
+            continue;
+        CHECK(got > 0);
         p += got;
         n -= (size_t)got;
     }

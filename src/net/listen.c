@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -65,9 +66,13 @@ static err_t bind_failed(const struct listen_point *p, int error)
     return fault(err_errno(error), "%s", text);
 }
 
-/* A socket file that nobody answers on is left over from a process that was killed. */
+/* A socket file that nobody answers on is left over from a process that was killed. What is no socket is refused with
+   the same error and must stay. */
 static void unlink_stale(const struct addr *a)
 {
+    struct stat st;
+    if (lstat(a->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return;
     int fd = sys_socket(AF_UNIX, SOCK_STREAM);
     if (fd >= 0 && connect(fd, &a->sa, a->len) < 0 && errno == ECONNREFUSED)
         unlink(a->un.sun_path);

@@ -77,7 +77,8 @@ static int on_close(ares_socket_t fd, void *arg)
     if (w) {
         w->closed = true;
         list_remove(&w->link);
-        fiber_wake(w->fiber);
+        if (w->fiber) /* NULL: it has not begun */
+            fiber_wake(w->fiber);
     } else {
         io_close(fd);
     }

@@ -62,13 +62,16 @@ static bool one_name(const GENERAL_NAME *g, char *out, size_t cap)
         return false;
     struct addr a = {0};
     const unsigned char *ip = ASN1_STRING_get0_data(g->d.iPAddress);
-    bool four = ASN1_STRING_length(g->d.iPAddress) == 4;
+    int n = ASN1_STRING_length(g->d.iPAddress);
+    bool four = n == 4;
+    if (!four && n != 16) /* RFC 5280 section 4.2.1.6 knows these two only */
+        return false;
     a.len = four ? sizeof a.v4 : sizeof a.v6;
     a.sa.sa_family = four ? AF_INET : AF_INET6;
     memcpy(four ? (void *)&a.v4.sin_addr : (void *)&a.v6.sin6_addr, ip, four ? 4 : 16);
     char text[ADDR_TEXT];
     snprintf(out, cap, "%s", addr_text_host(&a, text));
-    return four || ASN1_STRING_length(g->d.iPAddress) == 16;
+    return true;
 }
 
 /* "a.example, b.example and 4 more" */

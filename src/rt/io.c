@@ -199,7 +199,9 @@ err_t io_send_pages(int fd, const char *p, size_t n, tick until)
             TRY(slot_wait(fd, IO_WRITE, until));
         size_t want = n < step ? n : step;
         ssize_t put = sys_send_pages(fd, p, want);
-        if (put >= 0) {
+        if (put == 0)
+            return E_IO; /* no kernel does that; asking again would spin */
+        if (put > 0) {
             p += put;
             n -= (size_t)put;
             step = (size_t)put == want ? SEND_FILE_STEP : (size_t)put > SEND_PAGES_MIN ? (size_t)put : SEND_PAGES_MIN;

@@ -19,8 +19,9 @@ err_t waitq_wait(struct waitq *q, tick until)
 
 void waitq_wake(struct waitq *q, int count)
 {
-    for (; count != 0 && !list_empty(&q->waiters); count--) {
+    while (count != 0 && !list_empty(&q->waiters)) {
         struct fiber *f = LIST_ENTRY(q->waiters.next, struct fiber, in_queue);
+        count -= f->waiting; /* one whose time has passed, but who has not run since, has no use for it */
         list_remove(&f->in_queue);
         fiber_wake(f);
     }

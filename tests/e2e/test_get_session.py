@@ -222,7 +222,8 @@ class Certificates(Get):
     def test_bad_ones(self):
         for name, why in [('expired', 'expired'), ('future', 'not.*valid|valid.*from|not yet'), ('selfsigned', 'self-signed'),
                           ('other', 'is for other.example, not a.example'), ('incomplete', 'intermediate'),
-                          ('stranger', 'Stranger CA'), ('clientonly', 'not meant for servers')]:
+                          ('stranger', 'Stranger CA'), ('clientonly', 'not meant for servers'),
+                          ('underexpired', 'authority "Expired Middle CA" expired on 2021-01-01')]:
             self.fails(why, *self.fetch(name))
         self.fails('is for .*, not y.x.b.example', *self.fetch('good', 'y.x.b.example'))
 

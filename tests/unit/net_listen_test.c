@@ -102,6 +102,21 @@ static void unix_sockets_outlive_a_kill(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/l7-listen-test-XXXXXX", got[8] = "";
+    int fd = mkstemp(path);
+    struct listen_point p = {0};
+    assert_int_equal(write(fd, "mine", 4), 4);
+    assert_ok(addr_unix(slice_z(path), &p.addr));
+    assert_err(listen_open(&p, 1), E_BUSY);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(pread(fd, got, sizeof got, 0), 4);
+    close(fd);
+    unlink(path);
+}
+
 /* systemd passes descriptors from 3 on, which only a process of its own can arrange. */
 static void sockets_passed_by_systemd_are_taken_over(void **state)
 {
@@ -132,6 +147,7 @@ int main(void)
         cmocka_unit_test(both_families_by_the_empty_address),
         cmocka_unit_test(foreign_addresses_are_refused_in_words),
         cmocka_unit_test(unix_sockets_outlive_a_kill),
+        cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
         cmocka_unit_test(sockets_passed_by_systemd_are_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -241,6 +241,20 @@ static void failures_body(void *arg)
     assert_err(look(endless, AF_INET, &r, 5000), E_NO_HOST);
     assert_err(look("a..b", AF_INET, &r, 5000), E_NO_HOST);
 }
+/* Who does not wait at all: the question is withdrawn before anybody has looked at its socket. */
+static void no_time_body(void *arg)
+{
+    (void)arg;
+    struct resolved r;
+    assert_err(look("four.test", AF_INET, &r, 0), E_TIMEOUT);
+    assert_ok(look("four.test", AF_INET, &r, 5000));
+}
+static void a_question_without_time_is_withdrawn(void **state)
+{
+    (void)state;
+    run(no_time_body);
+}
+
 static void failures_say_which_kind(void **state)
 {
     (void)state;
@@ -403,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_kept_for_their_time),
         cmocka_unit_test(failures_say_which_kind),
+        cmocka_unit_test(a_question_without_time_is_withdrawn),
         cmocka_unit_test(the_slower_family_gets_50_ms),
         cmocka_unit_test(an_address_that_comes_late_still_takes_part),
         cmocka_unit_test(a_cut_answer_is_asked_for_over_tcp),

@@ -36,6 +36,10 @@ static void certificates_get_the_right_verdict_in_words(void **state)
             "certificate is for a.example, *.b.example, 127.0.0.1 and 2 more, not 127.0.0.2");
     verdict("nameless", "only.cn.example", E_CERT,
             "certificate is for nobody in particular (it has no names), not only.cn.example");
+    verdict("oddaddress", "127.1.0.0", E_CERT,
+            "certificate is for nobody in particular (it has no names), not 127.1.0.0");
+    verdict("underexpired", "a.example", E_CERT,
+            "certificate of the authority \"Expired Middle CA\" expired on 2021-01-01");
     verdict("expired", "a.example", E_CERT, "certificate expired on 2021-01-01");
     verdict("future", "a.example", E_CERT, "certificate is not yet valid, only from 2090-01-01 on");
     verdict("selfsigned", "a.example", E_CERT, "self-signed certificate");

@@ -339,6 +339,32 @@ static void queue_is_fair_body(void *arg)
     assert_true(waitq_empty(&q));
     scope_close(&s);
 }
+static void gives_up(void *arg)
+{
+    assert_err(waitq_wait(&q, *(tick *)arg), E_TIMEOUT);
+    leave("late");
+}
+static void wake_reaches_who_waits_body(void *arg)
+{
+    (void)arg;
+    struct scope s;
+    tick same = after(5);
+    trail[0] = 0;
+    waitq_init(&q);
+    scope_open(&s);
+    assert_ok(scope_spawn(&s, "first in line", gives_up, &same));
+    assert_ok(scope_spawn(&s, "second", waits_in_line, (void *)(uintptr_t) "2"));
+    assert_ok(fiber_sleep(same)); /* our timer was set first: the first in line is awake by now, but has not run */
+    waitq_wake(&q, 1);
+    assert_ok(scope_join(&s, after(1000)));
+    assert_string_equal(trail, "late2");
+    scope_close(&s);
+}
+static void a_wake_reaches_one_who_waits(void **state)
+{
+    (void)state;
+    in_loop(wake_reaches_who_waits_body);
+}
 static void queue_is_fair(void **state)
 {
     (void)state;
@@ -382,11 +408,17 @@ static void many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sleeps_in_order), cmocka_unit_test(run_goes_first),
-        cmocka_unit_test(close_cancels),   cmocka_unit_test(reads_and_writes),
-        cmocka_unit_test(reads_in_bulk),   cmocka_unit_test(bulk_ends),
-        cmocka_unit_test(parks),           cmocka_unit_test(offloads),
-        cmocka_unit_test(queue_is_fair),   cmocka_unit_test(many),
+        cmocka_unit_test(sleeps_in_order),
+        cmocka_unit_test(run_goes_first),
+        cmocka_unit_test(close_cancels),
+        cmocka_unit_test(reads_and_writes),
+        cmocka_unit_test(reads_in_bulk),
+        cmocka_unit_test(bulk_ends),
+        cmocka_unit_test(parks),
+        cmocka_unit_test(offloads),
+        cmocka_unit_test(queue_is_fair),
+        cmocka_unit_test(a_wake_reaches_one_who_waits),
+        cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
