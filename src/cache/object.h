@@ -22,6 +22,7 @@ struct cache_object {
     atomic_bool invalid;      /* invalidated or softly purged: validate before use */
     atomic_bool revalidating; /* one background validation at a time */
     bool partial;             /* the body has holes or an end that was not seen */
+    bool short_end;           /* partial, and ends sooner than its origin says: the whole length is unknown */
     bool in_main, indexed;    /* owned by the index (memory.c), as are `link` and `queue` */
     struct table_link link;
     struct slice key, vary;

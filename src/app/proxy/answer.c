@@ -47,6 +47,16 @@ static enum range_result wanted_ranges(const struct job *j, const struct cache_o
     return range_parse(fields_get(&j->in->fields, F_RANGE), o->body->length, out->v, &out->n);
 }
 
+/* Nobody knows how long it is, only how far it goes: one range that ends with it or before is all it is good for. */
+static bool within_short_end(const struct job *j, const struct cache_object *o)
+{
+    struct ranges w;
+    if (range_parse(fields_get(&j->in->fields, F_RANGE), UINT64_MAX, w.v, &w.n) != RANGE_SOME || w.n > 1)
+        return false;
+    bool to_the_end = w.v[0].last == UINT64_MAX - 1; /* "6-" or "-5" */
+    return to_the_end || w.v[0].last < o->body->length;
+}
+
 bool answer_covers(const struct job *j, const struct cache_object *o)
 {
     struct ranges w;
@@ -55,11 +65,13 @@ bool answer_covers(const struct job *j, const struct cache_object *o)
         return true;
     switch (wanted_ranges(j, o, &w)) {
     case RANGE_SOME:
+        if (o->short_end && !within_short_end(j, o))
+            return false;
         for (int i = 0; i < w.n; i++)
             all = all && cache_body_has(o->body, w.v[i].first, w.v[i].last - w.v[i].first + 1);
         return all;
     case RANGE_UNSATISFIABLE:
-        return true;
+        return !o->short_end;
     default:
         return false;
     }
@@ -160,8 +172,10 @@ static err_t answer_one(struct job *j, const struct cache_object *o, int64_t age
     struct http_fields f = {0};
     uint64_t n = r.last - r.first + 1;
     TRY(copied_fields(j, o, age, not_length, &f));
-    struct slice range = arena_format(j->arena, "bytes %llu-%llu/%llu", (unsigned long long)r.first,
-                                      (unsigned long long)r.last, (unsigned long long)o->body->length);
+    char digits[SLICE_U64];
+    struct slice length = o->short_end ? S("*") : slice_of_u64(o->body->length, digits);
+    struct slice range = arena_format(j->arena, "bytes %llu-%llu/%.*s", (unsigned long long)r.first,
+                                      (unsigned long long)r.last, SLICE_ARG(length));
     if (!range.p || !fields_add_id(j->arena, &f, F_CONTENT_RANGE, range))
         return E_NO_MEMORY;
     TRY(add_length(j, &f, n));

@@ -25,6 +25,7 @@ struct fetch {
     struct cache_object *partner; /* a stored partial of the same representation, or NULL */
     uint64_t at;                  /* where the next byte belongs */
     uint64_t end;                 /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
+    bool short_end;               /* as in the object */
     bool open;                    /* client_open has been called */
 };
 

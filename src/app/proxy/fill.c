@@ -40,6 +40,7 @@ static const char *place(struct fetch *t, uint64_t *total)
     const struct http_response *r = &t->call.response;
     uint64_t length = t->call.length;
     t->at = 0;
+    t->short_end = false;
     t->end = length == CLIENT_UNKNOWN ? CACHE_LENGTH_UNKNOWN : length;
     *total = t->end;
     if (!status_has_body(r->status))
@@ -47,7 +48,12 @@ static const char *place(struct fetch *t, uint64_t *total)
     if (r->status == 206) {
         if (!content_range(&r->fields, &t->at, &t->end, total))
             return "the Content-Range cannot be placed (RFC 9110 section 15.3.7)";
-        if (length != CLIENT_UNKNOWN && length != t->end - t->at)
+        /* The last part, announced and sent with fewer bytes than it claims: what came has its place, and nothing behind
+           it is held (RFC 9111 section 3.3). */
+        t->short_end = t->at && t->end == *total && length && length < t->end - t->at;
+        if (t->short_end)
+            *total = t->end = t->at + length;
+        else if (length != CLIENT_UNKNOWN && length != t->end - t->at)
             return "Content-Range and Content-Length disagree";
     }
     return NULL;
@@ -134,6 +140,7 @@ struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_o
     struct cache_object *o = object_make(j, t, &stored, old->body);
     if (!o)
         return NULL;
+    o->short_end = old->short_end;
     bool keep = !(t->rules.cc.has & (CC_NO_STORE | CC_PRIVATE));
     if (keep && !slice_eq(o->vary, old->vary))
         store_put(j->p, o); /* another variant of the same bytes; the old one stays for whom it is for */
@@ -162,10 +169,10 @@ static err_t begin_object(struct job *j, struct fetch *t)
     struct http_fields fields = {0};
     CHECK(!place(t, &total));
     TRY(stored_fields(j, t, &fields));
-    if (t->call.response.status == 206 && !t->partner && fields_has(&fields, F_ETAG)) {
+    if (t->call.response.status == 206 && !t->partner && !t->short_end && fields_has(&fields, F_ETAG)) {
         bool others; /* what is stored of the same representation already */
         struct cache_object *o = cache_memory_find(j->p->memory, &j->key, &j->in->fields, &others);
-        if (o && o->body && o->body->length == total && etag_strong_eq(o->etag, fields_get(&fields, F_ETAG)))
+        if (o && o->body && !o->short_end && o->body->length == total && etag_strong_eq(o->etag, fields_get(&fields, F_ETAG)))
             t->partner = o;
         else
             cache_object_unref(o);
@@ -181,6 +188,7 @@ static err_t begin_object(struct job *j, struct fetch *t)
     if (!t->object)
         return E_NO_MEMORY;
     t->object->partial = t->call.response.status == 206;
+    t->object->short_end = t->short_end;
     return NULL;
 }
 
@@ -382,7 +390,8 @@ static err_t copy_fields(struct job *j, struct http_fields *f)
     return NULL;
 }
 
-/* The missing part of a partial object, or a validation without a client: to the end first. */
+/* The missing part of a partial object, or a validation without a client: to the end first. Who waits for a missing part
+   gets the combined object: the part by itself is nothing to read along. */
 static err_t fill_to_the_end(struct job *j, struct fetch *t, tick until)
 {
     err_t e = fill_all(t);
@@ -391,6 +400,10 @@ static err_t fill_to_the_end(struct job *j, struct fetch *t, tick until)
     t->open = false;
     if (o)
         store_put(t->p, o);
+    if (o && t->partner)
+        flight_publish(t->flight, o, t->call.response.status);
+    else if (t->partner)
+        flight_release(t->flight, FLIGHT_ORPHAN, NULL);
     flight_unlist(t->flight);
     flight_finish(t->flight, e ? E_TRUNCATED : NULL);
     fetch_free(t);
@@ -420,7 +433,8 @@ err_t fill_and_read(struct job *j, struct fetch *t, tick until)
     struct cache_flight *f = t->flight;
     j->verdict.has_ttl = true;
     j->verdict.ttl = fresh_ttl(&t->info, t->response_ns);
-    flight_publish(f, t->object, t->call.response.status);
+    if (!completes)
+        flight_publish(f, t->object, t->call.response.status);
     if (completes || !j->ex)
         return fill_to_the_end(j, t, until);
     struct flight_reader r;

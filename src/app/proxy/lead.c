@@ -104,6 +104,15 @@ static bool asks_alone(struct job *j, const struct cache_object *stale)
            (j->ask.conditional && !stale) || marked(j);
 }
 
+/* Is it worth asking for what this partial one lacks? With a strong tag for sure; with a weaker validator the parts will
+   not be combined (RFC 9111 section 3.4). Without any neither, but an origin that names none may well answer with the
+   whole; a part costs one request more. */
+static bool can_complete(const struct cache_object *o)
+{
+    bool strong = o->etag.n && !slice_starts(o->etag, S("W/"));
+    return !o->short_end && (strong || !(o->info.flags & FRESH_VALIDATOR));
+}
+
 /* The stored one cannot answer as it is: stale or invalidated (one candidate), only variants for others, or partial. */
 static void make_terms(struct job *j, struct cache_object *stale, struct fetch_terms *terms)
 {
@@ -111,9 +120,7 @@ static void make_terms(struct job *j, struct cache_object *stale, struct fetch_t
     if (j->in->method == M_HEAD) /* asked as it is: its answer refreshes what is stored (section 4.3.5) */
         return;
     if (stale && stale->partial && !answer_covers(j, stale)) {
-        struct slice etag = stale->etag;
-        bool strong = etag.n && !slice_starts(etag, S("W/"));
-        if (!j->ask.range && strong && cache_body_hole(stale->body, &terms->hole, &terms->hole_n)) {
+        if (!j->ask.range && can_complete(stale) && cache_body_hole(stale->body, &terms->hole, &terms->hole_n)) {
             terms->complete = true;
             terms->v[terms->n++] = stale;
         }
@@ -237,6 +244,20 @@ static err_t answered(struct job *j, struct fetch *t, tick until)
     return e;
 }
 
+/* Is what came exactly the missing part, and may it be kept? Otherwise it is nothing for the client, who asked for the
+   whole. */
+static bool completes(struct job *j, struct fetch *t, struct cache_object *partial, const struct fetch_terms *terms)
+{
+    if (t->call.response.status != 206 || !fill_fits(t, partial, terms->hole, terms->hole_n))
+        return false;
+    t->partner = cache_object_ref(partial);
+    if (!fill_refused(j, t))
+        return true;
+    cache_object_unref(t->partner);
+    t->partner = NULL;
+    return false;
+}
+
 static err_t lead(struct job *, struct fetch *, struct cache_object *, struct fetch_terms *, tick until);
 
 /* What came back does not go with what is stored: once more, without conditions. */
@@ -274,11 +295,8 @@ static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, st
         fetch_free(t);
         return fall_back(j, stale, status, until);
     }
-    if (terms->complete && status == 206) {
-        if (!fill_fits(t, stale, terms->hole, terms->hole_n))
-            return ask_plainly(j, t, until);
-        t->partner = cache_object_ref(stale);
-    }
+    if (terms->complete && (status == 206 || status == 416) && !completes(j, t, stale, terms))
+        return ask_plainly(j, t, until);
     return answered(j, t, until);
 }
 
