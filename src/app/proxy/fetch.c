@@ -154,8 +154,7 @@ static err_t add_hole(struct job *j, const struct fetch_terms *terms, struct htt
     const struct cache_object *o = terms->v[0];
     uint64_t end = terms->hole + terms->hole_n;
     struct slice last = end < o->body->length ? arena_format(j->arena, "%llu", (unsigned long long)end - 1) : S("");
-    struct slice range =
-        arena_format(j->arena, "bytes=%llu-%.*s", (unsigned long long)terms->hole, SLICE_ARG(last));
+    struct slice range = arena_format(j->arena, "bytes=%llu-%.*s", (unsigned long long)terms->hole, SLICE_ARG(last));
     bool ok = last.p && range.p && fields_add_id(j->arena, out, F_RANGE, range);
     ok = ok && (!o->etag.n || fields_add_id(j->arena, out, F_IF_RANGE, o->etag));
     return ok ? NULL : E_NO_MEMORY;

@@ -48,8 +48,8 @@ static const char *place(struct fetch *t, uint64_t *total)
     if (r->status == 206) {
         if (!content_range(&r->fields, &t->at, &t->end, total))
             return "the Content-Range cannot be placed (RFC 9110 section 15.3.7)";
-        /* The last part, announced and sent with fewer bytes than it claims: what came has its place, and nothing behind
-           it is held (RFC 9111 section 3.3). */
+        /* The last part, announced and sent with fewer bytes than it claims: what came has its place, and nothing
+           behind it is held (RFC 9111 section 3.3). */
         t->short_end = t->at && t->end == *total && length && length < t->end - t->at;
         if (t->short_end)
             *total = t->end = t->at + length;
@@ -172,7 +172,8 @@ static err_t begin_object(struct job *j, struct fetch *t)
     if (t->call.response.status == 206 && !t->partner && !t->short_end && fields_has(&fields, F_ETAG)) {
         bool others; /* what is stored of the same representation already */
         struct cache_object *o = cache_memory_find(j->p->memory, &j->key, &j->in->fields, &others);
-        if (o && o->body && !o->short_end && o->body->length == total && etag_strong_eq(o->etag, fields_get(&fields, F_ETAG)))
+        if (o && o->body && !o->short_end && o->body->length == total &&
+            etag_strong_eq(o->etag, fields_get(&fields, F_ETAG)))
             t->partner = o;
         else
             cache_object_unref(o);
@@ -390,8 +391,8 @@ static err_t copy_fields(struct job *j, struct http_fields *f)
     return NULL;
 }
 
-/* The missing part of a partial object, or a validation without a client: to the end first. Who waits for a missing part
-   gets the combined object: the part by itself is nothing to read along. */
+/* The missing part of a partial object, or a validation without a client: to the end first. Who waits for a missing
+   part gets the combined object: the part by itself is nothing to read along. */
 static err_t fill_to_the_end(struct job *j, struct fetch *t, tick until)
 {
     err_t e = fill_all(t);

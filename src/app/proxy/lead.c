@@ -104,9 +104,9 @@ static bool asks_alone(struct job *j, const struct cache_object *stale)
            (j->ask.conditional && !stale) || marked(j);
 }
 
-/* Is it worth asking for what this partial one lacks? With a strong tag for sure; with a weaker validator the parts will
-   not be combined (RFC 9111 section 3.4). Without any neither, but an origin that names none may well answer with the
-   whole; a part costs one request more. */
+/* Is it worth asking for what this partial one lacks? With a strong tag for sure; with a weaker validator the parts
+   will not be combined (RFC 9111 section 3.4). Without any neither, but an origin that names none may well answer with
+   the whole; a part costs one request more. */
 static bool can_complete(const struct cache_object *o)
 {
     bool strong = o->etag.n && !slice_starts(o->etag, S("W/"));
