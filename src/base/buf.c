@@ -58,12 +58,6 @@ err_t buf_add_char(struct buf *b, char c)
     return buf_add(b, slice_of(&c, 1));
 }
 
-err_t buf_add_u64(struct buf *b, uint64_t v)
-{
-    char room[SLICE_U64];
-    return buf_add(b, slice_of_u64(v, room));
-}
-
 err_t buf_format(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;

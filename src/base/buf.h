@@ -23,7 +23,6 @@ MUST err_t buf_room(struct buf *, size_t want, char **at);
 MUST err_t buf_add(struct buf *, struct slice);
 MUST err_t buf_add_all(struct buf *, const struct slice *, size_t n); /* all of them or none */
 MUST err_t buf_add_char(struct buf *, char);
-MUST err_t buf_add_u64(struct buf *, uint64_t); /* in decimal */
 MUST err_t buf_format(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* All of it becomes the file's contents. E_PERMISSION, E_NOT_FOUND, E_IO..., with the path as detail. */
 MUST err_t buf_write_file(const struct buf *, const char *path);

@@ -42,12 +42,6 @@ void histogram_done(struct histogram *h)
     *h = (struct histogram){0};
 }
 
-void histogram_clear(struct histogram *h)
-{
-    memset(h->counts, 0, BUCKETS * sizeof *h->counts);
-    *h = (struct histogram){.counts = h->counts};
-}
-
 void histogram_add(struct histogram *h, int64_t value)
 {
     if (value < 0)

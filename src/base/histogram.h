@@ -20,7 +20,6 @@ struct histogram {
 
 MUST err_t histogram_init(struct histogram *); /* E_NO_MEMORY */
 void histogram_done(struct histogram *);
-void histogram_clear(struct histogram *);
 void histogram_add(struct histogram *, int64_t value); /* negative values count as 0 */
 double histogram_stddev(const struct histogram *);     /* of the population, as ping(8) prints it */
 /* The value that a share `q` of all values does not exceed (0.5 is the median), within a bucket; 0 when empty. */

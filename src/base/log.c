@@ -54,7 +54,6 @@ static pthread_mutex_t draining = PTHREAD_MUTEX_INITIALIZER; /* there is one con
 static pthread_t writer;
 static sem_t wake;
 static atomic_bool running, stopping, asleep;
-static enum log_level least = LOG_INFO;
 
 /* ---- Writing out ---- */
 
@@ -206,7 +205,7 @@ bool log_journal(void)
 /* The journal and a person at a terminal have no use for the time; a file has. */
 static size_t prefix(enum log_level level, char *out, size_t cap)
 {
-    static const char *const journal[] = {"<7>", "<6>", "<4>", "<3>"};
+    static const char *const journal[] = {"<6>", "<4>", "<3>"};
     if (!atomic_load(&running) || isatty(STDERR_FILENO))
         return 0;
     if (log_journal())
@@ -221,8 +220,6 @@ static size_t prefix(enum log_level level, char *out, size_t cap)
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
-    if (level < least)
-        return;
     char raw[LINE_MAX_RAW], line[LINE_MAX_SAFE + 1];
     va_list ap;
     va_start(ap, fmt);
@@ -233,11 +230,6 @@ void log_line(enum log_level level, const char *fmt, ...)
     n += text_safe(slice_of(raw, len), line + n, LINE_MAX_SAFE - n);
     line[n++] = '\n';
     emit(NULL, slice_of(line, n), true);
-}
-
-void log_level(enum log_level level)
-{
-    least = level;
 }
 
 /* ---- Starting and stopping ---- */

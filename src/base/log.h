@@ -10,15 +10,14 @@
 
 #include "base/err.h"
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_file; /* an access log: a path that is opened again on log_reopen */
 
 MUST err_t log_start(void); /* start the writer thread; once a process */
 void log_stop(void);        /* drain everything and join the thread */
-void log_level(enum log_level least);
-void log_reopen(void);  /* SIGHUP: open all log files anew, for logrotate */
-bool log_journal(void); /* does stderr go to systemd's journal (JOURNAL_STREAM)? then "<4>" prefixes */
+void log_reopen(void);      /* SIGHUP: open all log files anew, for logrotate */
+bool log_journal(void);     /* does stderr go to systemd's journal (JOURNAL_STREAM)? then "<4>" prefixes */
 
 /* One line for people on stderr, with time when daemonised: log_line(LOG_WARN, "%s: %s", ...). */
 void log_line(enum log_level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -19,6 +19,14 @@ bool slice_eq_case(struct slice a, struct slice b)
     return true;
 }
 
+bool slice_eq_secret(struct slice a, struct slice b)
+{
+    unsigned differ = a.n != b.n;
+    for (size_t i = 0; i < a.n && i < b.n; i++)
+        differ |= (unsigned char)(a.p[i] ^ b.p[i]);
+    return differ == 0;
+}
+
 bool slice_starts_case(struct slice s, struct slice head)
 {
     return s.n >= head.n && slice_eq_case(slice_first(s, head.n), head);

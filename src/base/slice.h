@@ -86,6 +86,8 @@ int ascii_hex(char c);
 
 bool slice_eq_case(struct slice a, struct slice b); /* equal but for ASCII case */
 bool slice_starts_case(struct slice s, struct slice head);
+/* Equal, found out in a time that depends on the lengths only: for passwords and tokens that a peer guesses at. */
+bool slice_eq_secret(struct slice a, struct slice b);
 int slice_cmp(struct slice a, struct slice b); /* order of bytes, as memcmp; shorter first */
 
 /* Index of the first `c` at or after `from`, or SIZE_MAX. */

@@ -34,29 +34,3 @@ struct slice media_type(struct slice name)
     }
     return r ? r->type : S("application/octet-stream");
 }
-
-bool media_compressible(struct slice type)
-{
-    static const struct slice kinds[] = {{"text/", 5},
-                                         {"application/json", 16},
-                                         {"application/xml", 15},
-                                         {"application/ld+json", 19},
-                                         {"application/manifest+json", 25},
-                                         {"application/atom+xml", 20},
-                                         {"application/rss+xml", 19},
-                                         {"application/xhtml+xml", 21},
-                                         {"image/svg+xml", 13},
-                                         {"application/wasm", 16},
-                                         {"application/yaml", 16},
-                                         {"application/toml", 16},
-                                         {"application/sql", 15},
-                                         {"application/rtf", 15},
-                                         {"font/ttf", 8},
-                                         {"font/otf", 8},
-                                         {"image/bmp", 9},
-                                         {"image/vnd.microsoft.icon", 24}};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (slice_starts_case(type, kinds[i]))
-            return true;
-    return false;
-}

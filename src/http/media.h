@@ -5,4 +5,3 @@
 #include "base/slice.h"
 
 struct slice media_type(struct slice name); /* "application/octet-stream" when unknown */
-bool media_compressible(struct slice type); /* is it text-like: worth compressing? */

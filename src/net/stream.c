@@ -138,16 +138,6 @@ err_t stream_line(struct stream *s, struct buf *b, struct slice *line, size_t *t
     return NULL;
 }
 
-err_t stream_read_exactly(struct stream *s, void *out, size_t n, tick until)
-{
-    for (size_t have = 0, got; have < n; have += got) {
-        TRY(stream_read(s, (char *)out + have, n - have, &got, until));
-        if (got == 0)
-            return E_TRUNCATED;
-    }
-    return NULL;
-}
-
 /* Through memory until the end, or until a read fills the whole piece while `*bulk` asks to be told of that. */
 static err_t copy_by_memory(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms, bool *bulk)
 {

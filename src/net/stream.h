@@ -52,8 +52,6 @@ MUST err_t stream_fill(struct stream *, struct buf *, size_t most, tick until);
 /* The next line without its CRLF or LF; the caller eats `*took` bytes from the buffer when done with it.
    E_EOF at a clean end, E_TRUNCATED inside a line, E_TOO_LARGE past the buffer's max. */
 MUST err_t stream_line(struct stream *, struct buf *, struct slice *line, size_t *took, tick until);
-/* Exactly `n` bytes into `out`; E_TRUNCATED when the stream ends before. */
-MUST err_t stream_read_exactly(struct stream *, void *out, size_t n, tick until);
 /* Until the end of `from`; each single wait gets `idle_ms`. `*moved` starts at 0 and is kept current. Between two
    plain TCP streams bulk data goes by splice(2) and never enters this process. */
 MUST err_t stream_copy(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms);

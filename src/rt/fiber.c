@@ -205,25 +205,9 @@ struct fiber *fiber_self(void)
     return loop_here ? loop_here->running : NULL;
 }
 
-const char *fiber_name(const struct fiber *f)
-{
-    return f->name;
-}
-
 bool fiber_canceled(void)
 {
     return loop_here->running && loop_here->running->canceled;
-}
-
-size_t fiber_count(void)
-{
-    return loop_here ? loop_here->fiber_count : 0;
-}
-
-size_t fiber_high_water(const char **name)
-{
-    *name = loop_here->high_water_name;
-    return loop_here->high_water;
 }
 
 void fiber_dump(void)

@@ -21,8 +21,7 @@ struct scope;
 struct loop;
 
 struct fiber *fiber_self(void); /* NULL outside of fibers */
-const char *fiber_name(const struct fiber *);
-bool fiber_canceled(void); /* has this fiber's scope been closed? Every later wait returns E_CANCELED. */
+bool fiber_canceled(void);      /* has this fiber's scope been closed? Every later wait returns E_CANCELED. */
 
 MUST err_t fiber_sleep(tick until); /* NULL at the time, E_CANCELED before */
 MUST err_t fiber_yield(void);       /* give up the rest of this turn; E_CANCELED */
@@ -44,7 +43,3 @@ extern _Thread_local int fiber_foreign;
 
 /* Every live fiber of this loop to stderr: name, age, where it waits (SIGUSR2). */
 void fiber_dump(void);
-
-/* Live fibers, and the deepest stack use seen in bytes (only when started with L7_STACK_CENSUS=1). */
-size_t fiber_count(void);
-size_t fiber_high_water(const char **name);

@@ -58,11 +58,6 @@ void park_forget(struct parked *p)
     timer_stop(&p->timer);
 }
 
-size_t park_count(void)
-{
-    return loop_here->parked_count;
-}
-
 void park_wake_all(enum park_why why)
 {
     struct list *head = &loop_here->parked, taken = *head;

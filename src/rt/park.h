@@ -25,5 +25,4 @@ struct parked {
 void park_enter(struct parked *);
 void park_leave(struct parked *);  /* take it out without waking; harmless when it is not parked */
 void park_forget(struct parked *); /* park_leave, and stop the timer: call it before the memory goes */
-size_t park_count(void);
 void park_wake_all(enum park_why); /* drain: every parked connection of this loop */

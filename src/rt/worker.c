@@ -46,11 +46,6 @@ int worker_index(void)
     return index_here;
 }
 
-bool worker_draining(void)
-{
-    return atomic_load_explicit(&draining, memory_order_relaxed);
-}
-
 int worker_cores(void)
 {
     cpu_set_t set;

@@ -26,6 +26,5 @@ MUST err_t worker_run(const struct worker_hooks *);
 /* Run `fn` on every loop and wait for all of them; from the calling thread of worker_run only. */
 void worker_each(void (*fn)(void *arg, int index), void *arg);
 void worker_stop(void); /* begin the drain from any thread, as SIGTERM does */
-bool worker_draining(void);
 int worker_cores(void); /* CPUs that this process may run on */
 int worker_index(void); /* of this thread's loop; 0 outside of workers */

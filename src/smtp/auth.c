@@ -120,6 +120,8 @@ static err_t token_login(struct smtp_session *s, const struct smtp_login *l, con
     if (!e)
         e = secret_exchange(s, r, until);
     explicit_bzero(plain.p, plain.n);
+    if (coded.p)
+        explicit_bzero(coded.p, coded.n);
     if (!e && r->code == 334) { /* the reason is in the challenge; an empty answer ends it */
         TRY(smtp_format_line(&s->out, strcmp(m->name, "XOAUTH2") == 0 ? S("") : S("AQ==")));
         e = smtp_exchange(s, "AUTH", r, until);
@@ -276,7 +278,8 @@ static int server_callback(Gsasl *ctx, Gsasl_session *g, Gsasl_property what)
         return password ? gsasl_property_set(g, what, password) : GSASL_NO_PASSWORD;
     case GSASL_VALIDATE_SIMPLE: {
         const char *given = gsasl_property_fast(g, GSASL_PASSWORD);
-        return password && given && strcmp(password, given) == 0 ? GSASL_OK : GSASL_AUTHENTICATION_ERROR;
+        return password && given && slice_eq_secret(slice_z(password), slice_z(given)) ? GSASL_OK
+                                                                                       : GSASL_AUTHENTICATION_ERROR;
     }
     case GSASL_SERVICE:
         return gsasl_property_set(g, what, "smtp");

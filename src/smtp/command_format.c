@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "smtp/address.h"
 
 err_t smtp_clean_check(struct slice s, const char *field)
 {
@@ -154,6 +155,19 @@ err_t smtp_format_mail(struct buf *b, const struct smtp_mail_params *m)
     return end_line(b, start, SMTP_MAIL_MAX, "MAIL");
 }
 
+/* RFC 6533 section 3: beyond ASCII as it is, but what would end or split the parameter becomes \x{HH}. */
+static err_t add_unitext(struct buf *b, struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = (uint8_t)s.p[i];
+        if (c < '!' || c == 0x7f || strchr("+=\\", c))
+            TRY(buf_format(b, "\\x{%02X}", c));
+        else
+            TRY(buf_add_char(b, (char)c));
+    }
+    return NULL;
+}
+
 static err_t add_notify(struct buf *b, struct slice to, unsigned notify)
 {
     static const char *const names[] = {"NEVER", "SUCCESS", "FAILURE", "DELAY"};
@@ -164,13 +178,9 @@ static err_t add_notify(struct buf *b, struct slice to, unsigned notify)
             gap = ",";
         }
     TRY(buf_add(b, S(" ORCPT=")));
-    for (size_t i = 0; i < to.n; i++)
-        if ((uint8_t)to.p[i] >= 0x80) { /* RFC 6533 section 3 */
-            TRY(buf_add(b, S("utf-8;")));
-            return buf_add(b, to);
-        }
-    TRY(buf_add(b, S("rfc822;")));
-    return add_xtext(b, to);
+    bool ascii = smtp_is_ascii(to);
+    TRY(buf_add(b, ascii ? S("rfc822;") : S("utf-8;")));
+    return ascii ? add_xtext(b, to) : add_unitext(b, to);
 }
 
 err_t smtp_format_rcpt(struct buf *b, struct slice to, unsigned notify)

@@ -88,12 +88,6 @@ err_t header_text(struct buf *b, const char *name, struct slice v, bool utf8)
     return buf_add(b, S("\r\n"));
 }
 
-err_t header_raw(struct buf *b, const char *name, struct slice value)
-{
-    TRY(header_value_check(value, name));
-    return buf_format(b, "%s: %.*s\r\n", name, SLICE_ARG(value));
-}
-
 /* ---- addresses ---- */
 
 static bool is_plain_phrase(struct slice s)

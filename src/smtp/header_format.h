@@ -21,8 +21,6 @@ enum {
 
 /* Free text: every byte of `value` comes back from a decoder, runs of spaces included. */
 MUST err_t header_text(struct buf *, const char *name, struct slice value, bool utf8);
-/* As it is, on one line: names and tokens that this program made itself. */
-MUST err_t header_raw(struct buf *, const char *name, struct slice value);
 MUST err_t header_mailboxes(struct buf *, const char *name, const struct smtp_mailbox *, size_t n, bool utf8);
 MUST err_t header_date(struct buf *, const char *name, int64_t unix_seconds, int offset_minutes);
 

@@ -6,11 +6,6 @@
 static const char *const verbs[SMTP_VERBS] = {"EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
                                               "BDAT", "RSET", "NOOP",     "QUIT", "VRFY", "EXPN", "HELP"};
 
-const char *smtp_verb_name(enum smtp_verb v)
-{
-    return verbs[v];
-}
-
 /* ---- addresses ---- */
 
 /* "<...>" at the start of `*rest`, quoted strings respected; the part between the brackets. */

@@ -44,4 +44,3 @@ struct smtp_request {
 
 /* `line` is without its CRLF. NULL when it is right, else the whole reply without CRLF: "501 5.5.4 ...". */
 const char *smtp_request_parse(struct slice line, struct smtp_request *);
-const char *smtp_verb_name(enum smtp_verb);

@@ -75,7 +75,7 @@ static bool token_fits(struct smtp_server *s, const char *coded)
     if (!slice_to_z(name, user, sizeof user) || !slice_to_z(bearer, token, sizeof token) || !*token)
         return false;
     const char *want = s->conf->password(s->conf->password_arg, user);
-    if (!want || strcmp(want, token) != 0)
+    if (!want || !slice_eq_secret(slice_z(want), bearer))
         return false;
     snprintf(s->user, sizeof s->user, "%s", user);
     return true;

@@ -169,6 +169,24 @@ class Taken(Heartbeat):
         again, _ = self.ask(s)
         self.assertEqual(head['instance'], again['instance'])
 
+    def test_an_answer_does_not_search_a_deserted_table(self):
+        """Six thousand strangers came and were forgotten; a question costs a bounded look, and goes on where that ended."""
+        self.listen('--timeout', '200ms', '--forget', '100ms', events=False)
+        s, many = self.socket(), 6000
+        for i in range(many):
+            s.send(beat(f'stranger {i}', 1, interval=1))
+            if i % 100 == 99:
+                self.ask(s)  # keeps pace: nothing is lost in the socket
+        head = self.wait_until(lambda: (h := self.ask(s)[0])['senders'] == 0 and h, what='the last one to be forgotten')
+        self.assertGreater(head['slots'], 4096)
+        looked, at = [], 0
+        while at < head['slots']:
+            part, rows = self.ask(s, start=at)
+            self.assertEqual(rows, [])
+            looked.append(part['next'] - at)
+            at = part['next']
+        self.assertEqual(looked, [4096] * (head['slots'] // 4096) + [head['slots'] % 4096])
+
     def test_answers_over_ipv6_and_signed(self):
         keys = self.file('keys', SECRET + b'\n')
         listener = self.start(['heartbeat', 'listen', '--listen', '[::1]:0', '--quiet', '--key-file', keys])

@@ -108,20 +108,6 @@ static void network_bytes_are_escaped(void **state)
     assert_string_equal(text, "bad\\x1b[31m\\x0d\\x0a\n");
 }
 
-static void levels(void **state)
-{
-    (void)state;
-    int old = stderr_to(path);
-    log_line(LOG_DEBUG, "no");
-    log_line(LOG_INFO, "yes");
-    log_level(LOG_ERROR);
-    log_line(LOG_WARN, "no");
-    log_line(LOG_ERROR, "yes");
-    log_level(LOG_INFO);
-    stderr_back(old);
-    assert_int_equal(count_lines(path), 2);
-}
-
 static void full_ring_drops_and_counts(void **state)
 {
     (void)state;
@@ -168,13 +154,9 @@ int main(void)
     close(mkstemp(path));
     unsetenv("JOURNAL_STREAM");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(direct_before_start),
-        cmocka_unit_test(threads_lose_nothing),
-        cmocka_unit_test(reopen_makes_a_new_file),
-        cmocka_unit_test(network_bytes_are_escaped),
-        cmocka_unit_test(levels),
-        cmocka_unit_test(full_ring_drops_and_counts),
-        cmocka_unit_test(missing_folder),
+        cmocka_unit_test(direct_before_start),        cmocka_unit_test(threads_lose_nothing),
+        cmocka_unit_test(reopen_makes_a_new_file),    cmocka_unit_test(network_bytes_are_escaped),
+        cmocka_unit_test(full_ring_drops_and_counts), cmocka_unit_test(missing_folder),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);

@@ -37,6 +37,16 @@ static void cut_returns_every_part_once(void **state)
     assert_false(slice_cut(&rest, ',', &head));
 }
 
+static void secrets_are_compared_whole(void **state)
+{
+    (void)state;
+    assert_true(slice_eq_secret(S("s3cret"), S("s3cret")));
+    assert_true(slice_eq_secret(SLICE_NONE, S("")));
+    assert_false(slice_eq_secret(S("s3cret"), S("s3creT")));
+    assert_false(slice_eq_secret(S("s3cret"), S("s3cre")));
+    assert_false(slice_eq_secret(S(""), S("s")));
+}
+
 static void hash_folds_case_only_when_asked(void **state)
 {
     (void)state;
@@ -51,6 +61,7 @@ int main(void)
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(numbers_as_text),
         cmocka_unit_test(cut_returns_every_part_once),
+        cmocka_unit_test(secrets_are_compared_whole),
         cmocka_unit_test(hash_folds_case_only_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,17 +53,6 @@ static void a_cut_or_endless_line_is_an_error(void **state)
     buf_free(&b);
 }
 
-static void exact_reads_need_every_byte(void **state)
-{
-    (void)state;
-    struct stream_mem m;
-    char out[4];
-    stream_mem_init(&m, S("abcdef"), 3);
-    assert_ok(stream_read_exactly(&m.stream, out, 4, TICK_NEVER));
-    assert_memory_equal(out, "abcd", 4);
-    assert_err(stream_read_exactly(&m.stream, out, 4, TICK_NEVER), E_TRUNCATED);
-}
-
 static void files_go_through_memory_when_there_is_no_sendfile(void **state)
 {
     (void)state;
@@ -285,7 +274,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_end_in_lf_or_crlf),
         cmocka_unit_test(a_cut_or_endless_line_is_an_error),
-        cmocka_unit_test(exact_reads_need_every_byte),
         cmocka_unit_test(files_go_through_memory_when_there_is_no_sendfile),
         cmocka_unit_test(pages_arrive_as_they_were),
         cmocka_unit_test(copy_moves_all_through_memory),

@@ -33,6 +33,10 @@ static void recipients(void **state)
     b.n = 0;
     assert_ok(smtp_format_rcpt(&b, S("a+c@b"), SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY));
     assert_slice(buf_slice(&b), "RCPT TO:<a+c@b> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bc@b\r\n");
+    b.n = 0; /* RFC 6533 section 3: a space would end the parameter, and what follows begin another */
+    assert_ok(smtp_format_rcpt(&b, S("\"a+\\= SIZE\"@\xc3\xa4.example"), SMTP_NOTIFY_NEVER));
+    assert_slice(buf_slice(&b), "RCPT TO:<\"a+\\= SIZE\"@\xc3\xa4.example> NOTIFY=NEVER "
+                                "ORCPT=utf-8;\"a\\x{2B}\\x{5C}\\x{3D}\\x{20}SIZE\"@\xc3\xa4.example\r\n");
 }
 
 static void nothing_ends_a_line(void **state)

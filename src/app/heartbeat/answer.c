@@ -13,7 +13,12 @@
 #include "base/stat.h"
 #include "rt/loop.h"
 
-enum { LIST_DATAGRAM = 1024, LISTS_MAX = 4, LINE_MAX_BYTES = 160 };
+enum {
+    LIST_DATAGRAM = 1024,
+    LISTS_MAX = 4,
+    LINE_MAX_BYTES = 160,
+    LOOK_MAX = 4096, /* slots a question, or before others have their turn: who is gone leaves empty ones behind */
+};
 
 static void send_one(struct port *p, const struct datagram *asked, struct slice bytes)
 {
@@ -55,13 +60,14 @@ static void send_list(void *arg)
     for (uint32_t slot = 0, end = senders_slots(&p->l->senders); slot < end; slot++) {
         char line[LINE_MAX_BYTES];
         size_t add = line_of(p->l, slot, now(), line);
-        if (n + add > sizeof text) {
+        bool full = n + add > sizeof text;
+        if (full) {
             send_one(p, &list->asked, slice_of(text, n));
             any = true;
             n = 0;
-            if (fiber_yield())
-                break;
         }
+        if ((full || slot % LOOK_MAX == LOOK_MAX - 1) && fiber_yield())
+            break;
         memcpy(text + n, line, add);
         n += add;
     }
@@ -75,7 +81,8 @@ static void send_what_fits(struct port *p, const struct datagram *d)
 {
     char text[LIST_DATAGRAM];
     size_t n = 0, most = d->payload.n < sizeof text ? d->payload.n : sizeof text;
-    for (uint32_t slot = 0, end = senders_slots(&p->l->senders); slot < end && n + 6 <= most; slot++) {
+    uint32_t end = senders_slots(&p->l->senders);
+    for (uint32_t slot = 0; slot < end && slot < LOOK_MAX && n + 6 <= most; slot++) {
         char line[LINE_MAX_BYTES];
         size_t add = line_of(p->l, slot, now(), line);
         if (n + add > most)
@@ -126,6 +133,7 @@ void answer_ask(struct port *p, const struct datagram *d)
     if (size < BEAT_ANSWER_HEAD + BEAT_TRAILER)
         return;
     uint32_t slots = senders_slots(&l->senders), next = ask.from;
+    uint32_t end = next < slots && slots - next > LOOK_MAX ? next + LOOK_MAX : slots;
     struct beat_writer w;
     struct beat_answer a = {.nonce = ask.nonce,
                             .instance = l->instance,
@@ -136,7 +144,7 @@ void answer_ask(struct port *p, const struct datagram *d)
                             .seal = ask.seal};
     beat_answer_start(&w, &a, out, size);
     tick t = clock_now();
-    for (struct beat_row row; next < slots; next++) {
+    for (struct beat_row row; next < end; next++) {
         char id[BEAT_ID_MAX];
         if (senders_row(&l->senders, next, t, &row, id) && !beat_answer_row(&w, &row))
             break;

@@ -91,7 +91,8 @@ err_t webhook_post(struct webhook *w, const struct event *event)
     }
     if (e)
         return e;
-    return status >= 400 ? fault(E_PROTO, "%s: status %u", w->url, status) : NULL;
+    /* Only the host: the path of such a URL is often its password. */
+    return status >= 400 ? fault(E_PROTO, "%.*s: status %u", SLICE_ARG(w->uri.host), status) : NULL;
 }
 
 void webhook_done(struct webhook *w)

@@ -152,11 +152,8 @@ static void write_reply(struct place *p, const struct datagram *d, const struct 
     r.t3 = stamp_time(clock_wall(), ptp);
     stamp_reply_format(&r, auth, bytes, stamp_size(auth));
     stamp_tlvs_reflect((uint8_t *)bytes + stamp_size(auth), d->payload.n - stamp_size(auth));
-    if (auth) {
-        uint8_t tag[DIGEST_SIZE];
-        digest_hmac(keys->key[0], slice_of(bytes, STAMP_COVERED), tag);
-        memcpy(bytes + STAMP_COVERED, tag, STAMP_TAG);
-    }
+    if (auth)
+        digest_hmac_append(keys->key[0], (uint8_t *)bytes, STAMP_COVERED, STAMP_TAG);
 }
 
 /* ---- Replies ---- */

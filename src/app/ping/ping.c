@@ -82,11 +82,8 @@ static void format(struct ping_host *h, uint64_t seq, int64_t wall)
     struct stamp_test t = {.seq = (uint32_t)(seq - 1), .t1 = stamp_time(wall, c->ptp), .ssid = h->ssid};
     t.error = stamp_error_estimate(TICK_US, false, c->ptp); /* of the stamp; how true the clock is, nobody told us */
     stamp_test_format(&t, auth, h->packet, c->size);
-    if (auth) {
-        uint8_t tag[DIGEST_SIZE];
-        digest_hmac(c->keys->key[0], slice_of(h->packet, STAMP_COVERED), tag);
-        memcpy(h->packet + STAMP_COVERED, tag, STAMP_TAG);
-    }
+    if (auth)
+        digest_hmac_append(c->keys->key[0], (uint8_t *)h->packet, STAMP_COVERED, STAMP_TAG);
 }
 
 static void add_point(struct ping_host *h, tick sent, double ms)
