@@ -40,14 +40,33 @@ static err_t ended_early(struct h1_exchange *h)
     return fault(E_BAD_REQUEST, "the body ended early");
 }
 
+/* A proxy reads the body on one fiber, sends 1xx on another and the final answer on a third. When earlier answers have
+   filled the connection an interim one may have to wait, and nobody else may write until it is through. */
+static err_t interim_through(struct h1_exchange *h, tick until)
+{
+    while (h->saying)
+        TRY(waitq_wait(&h->said, progress_by(h, until)));
+    return NULL;
+}
+
+static err_t say_interim(struct h1_exchange *h, struct slice head, tick until)
+{
+    TRY(interim_through(h, until));
+    stat_add(STAT_HTTP_1XX, 1);
+    waitq_init(&h->said);
+    h->saying = true;
+    err_t e = stream_write(h->conn->stream, head, progress_by(h, until));
+    h->saying = false;
+    waitq_wake(&h->said, -1);
+    return e;
+}
+
 static err_t say_continue(struct h1_exchange *h, tick until)
 {
-    bool wanted = h->expects && h->work->at == h->work->in.n; /* not when some of the body is there already */
+    /* Not when some of the body is there already, nor behind the final head. */
+    bool wanted = h->expects && h->work->at == h->work->in.n && !h->x.status;
     h->expects = false;
-    if (!wanted)
-        return NULL;
-    stat_add(STAT_HTTP_1XX, 1);
-    return stream_write(h->conn->stream, S("HTTP/1.1 100 Continue\r\n\r\n"), progress_by(h, until));
+    return wanted ? say_interim(h, S("HTTP/1.1 100 Continue\r\n\r\n"), until) : NULL;
 }
 
 static err_t read_length(struct h1_exchange *h, char *p, size_t cap, size_t *got, tick until)
@@ -234,6 +253,8 @@ static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, b
     }
     if (n == 0)
         return NULL;
+    if (h->saying)
+        TRY(interim_through(h, until));
     TRY((last ? stream_writev_last : stream_writev)(h->conn->stream, v, n, progress_by(h, until)));
     stat_add(STAT_BYTES_SENT, (int64_t)total);
     h->work->out.n = h->ahead.n = 0;
@@ -252,11 +273,11 @@ static err_t h1_interim(struct exchange *x, const struct http_response *r, tick 
         return NULL; /* RFC 9110 section 15.2: never to an HTTP/1.0 client */
     if (r->status == 100)
         h->expects = false;
-    stat_add(STAT_HTTP_1XX, 1);
-    TRY(h1_format_status_line(&h->work->out, r->status, r->reason));
-    TRY(h1_format_fields(&h->work->out, &r->fields));
-    TRY(h1_format_end(&h->work->out));
-    return h1_flush(x, until);
+    AUTO(buf_free) struct buf head = {0};
+    TRY(h1_format_status_line(&head, r->status, r->reason));
+    TRY(h1_format_fields(&head, &r->fields));
+    TRY(h1_format_end(&head));
+    return say_interim(h, buf_slice(&head), until);
 }
 
 static err_t take_from_length(struct h1_exchange *h, uint64_t n)

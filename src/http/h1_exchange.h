@@ -5,6 +5,7 @@
 #include "http/body.h"
 #include "http/conn.h"
 #include "http/h1_work.h"
+#include "rt/waitq.h"
 
 struct h1_exchange {
     struct exchange x;
@@ -21,6 +22,8 @@ struct h1_exchange {
     bool keep;               /* may the connection be used again? */
     bool expects;            /* the client waits for 100 (Continue) */
     bool chunked_out;        /* the answer's body goes out chunked */
+    bool saying;             /* a 1xx answer is on its way to the stream; others wait in `said` */
+    struct waitq said;
 };
 
 extern const struct exchange_ops h1_exchange_ops;

@@ -308,6 +308,7 @@ RESPONSES = [
      'HTTP/1.1 200 OK\nContent-Length: 2\n\nok', ['(?s)^HTTP/1.1 103 .*^Link: </a>$.*^HTTP/1.1 102 .*^HTTP/1.1 199 New$.*^HTTP/1.1 200 OK$', '^ok'], ['X-A']),
     ('9110 15.2 a 1xx has no framing', 'HTTP/1.1 103 Early Hints\nContent-Length: 4\nTransfer-Encoding: chunked\n\nHTTP/1.1 200 OK\nContent-Length: 2\n\nok',
      ['^HTTP/1.1 103 ', '^ok$'], ['Content-Length: 4', 'Transfer-Encoding']),
+    ('9112 2.2 no HTTP behind a 1xx', 'HTTP/1.1 103 Early Hints\nLink: </a>\n\nno HTTP at all\n\n', ['^HTTP/1.1 502 '], ['no HTTP at all']),
     ('9112 2.2 a fold is refused', 'HTTP/1.1 200 OK\nContent-Length: 2\nX: a\n b\n\nok', ['^HTTP/1.1 502 '], ['ok']),
     ('9112 2.2 space before the first field', 'HTTP/1.1 200 OK\n Content-Length: 2\n\nok', ['^HTTP/1.1 502 '], ['ok']),
     ('9112 2.2 bare CR in a value', 'HTTP/1.1 200 OK\nContent-Length: 2\nX: a\rSet-Cookie: evil\n\nok', ['^HTTP/1.1 502 '], ['evil']),

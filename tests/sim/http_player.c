@@ -2,7 +2,8 @@
 /*
  * http_player.c -- the HTTP/1 server on the simulated network, with a handler that is easy to ask for things:
  * /hello answers at once, /echo sends the request's body back, /big sends 1 MiB, /slow waits ten seconds, /chunked
- * sends "ab" and "c" without a length, /lie announces more than it sends, /late fails after its head.
+ * sends "ab" and "c" without a length, /lie announces more than it sends, /late fails after its head; /early answers
+ * while another fiber reads the request's body, as the proxy does.
  */
 #include "tests/sim/player.h"
 
@@ -62,6 +63,27 @@ static err_t lie(struct exchange *x, bool late, tick until)
     return late ? E_IO : reply_end(x, until);
 }
 
+static void read_along(void *arg)
+{
+    char piece[64];
+    size_t got = 1;
+    while (got && !request_body(arg, piece, sizeof piece, &got, TICK_NEVER))
+        continue;
+}
+
+static err_t early(struct exchange *x, tick until)
+{
+    struct scope scope;
+    scope_open(&scope);
+    err_t e = scope_spawn(&scope, "upload", read_along, x);
+    if (!e)
+        e = fiber_sleep(after(100));
+    if (!e)
+        e = reply_text(x, 200, S("text/plain"), S("early"), until);
+    scope_close(&scope);
+    return e;
+}
+
 static err_t answer(struct exchange *x, const void *conf, tick until)
 {
     (void)conf;
@@ -74,6 +96,8 @@ static err_t answer(struct exchange *x, const void *conf, tick until)
         return big(x, until);
     if (slice_eq(p, S("/chunked")))
         return pieces(x, until);
+    if (slice_eq(p, S("/early")))
+        return early(x, until);
     if (slice_eq(p, S("/lie")) || slice_eq(p, S("/late")))
         return lie(x, p.p[2] == 'a', until);
     if (!slice_eq(p, S("/slow")))

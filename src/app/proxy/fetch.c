@@ -66,7 +66,8 @@ static void interim_send(void *arg)
     struct job *j = arg;
     for (struct interim *i; (i = j->interims_waiting);) {
         j->interims_waiting = i->next;
-        if (reply_interim(j->ex, &i->response, TICK_NEVER))
+        /* What came behind it may have been no HTTP: then the error page has overtaken it. */
+        if (!j->ex->status && reply_interim(j->ex, &i->response, TICK_NEVER))
             fault_clear(); /* whoever sends the final head will notice */
     }
     j->interims_running = false;
