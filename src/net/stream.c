@@ -138,8 +138,19 @@ err_t stream_line(struct stream *s, struct buf *b, struct slice *line, size_t *t
     return NULL;
 }
 
+tick stream_flow_until(const struct stream_flow *f)
+{
+    return f->idle_ms < 0 ? TICK_NEVER : *f->active + f->idle_ms * TICK_MS;
+}
+
+void stream_flow_moved(struct stream_flow *f, size_t n)
+{
+    f->moved += n;
+    *f->active = now();
+}
+
 /* Through memory until the end, or until a read fills the whole piece while `*bulk` asks to be told of that. */
-static err_t copy_by_memory(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms, bool *bulk)
+static err_t copy_by_memory(struct stream *to, struct stream *from, struct stream_flow *f, bool *bulk)
 {
     char *p = malloc(COPY_PIECE);
     size_t got;
@@ -147,27 +158,28 @@ static err_t copy_by_memory(struct stream *to, struct stream *from, uint64_t *mo
     bool look = *bulk;
     *bulk = false;
     while (!e && !*bulk) {
-        e = stream_read(from, p, COPY_PIECE, &got, after(idle_ms));
+        do
+            e = stream_read(from, p, COPY_PIECE, &got, stream_flow_until(f));
+        while (e == E_TIMEOUT && stream_flow_until(f) > now()); /* the other direction moves */
         if (e || got == 0)
             break;
-        e = stream_write(to, slice_of(p, got), after(idle_ms));
+        e = stream_write(to, slice_of(p, got), after(f->idle_ms));
         if (!e)
-            *moved += got;
+            stream_flow_moved(f, got);
         *bulk = look && got == COPY_PIECE;
     }
     free(p);
     return e;
 }
 
-err_t stream_copy(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms)
+err_t stream_copy(struct stream *to, struct stream *from, struct stream_flow *f)
 {
     int in = stream_tcp_plain(from), out = stream_tcp_plain(to);
     bool bulk = in >= 0 && out >= 0, none = false;
-    *moved = 0;
-    TRY(copy_by_memory(to, from, moved, idle_ms, &bulk));
+    TRY(copy_by_memory(to, from, f, &bulk));
     if (!bulk)
         return NULL;
-    err_t e = stream_tcp_splice(out, in, moved, idle_ms);
+    err_t e = stream_tcp_splice(out, in, f);
     /* No pipe to be had: carry on as before. */
-    return e == E_UNSUPPORTED ? copy_by_memory(to, from, moved, idle_ms, &none) : e;
+    return e == E_UNSUPPORTED ? copy_by_memory(to, from, f, &none) : e;
 }

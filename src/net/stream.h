@@ -52,9 +52,17 @@ MUST err_t stream_fill(struct stream *, struct buf *, size_t most, tick until);
 /* The next line without its CRLF or LF; the caller eats `*took` bytes from the buffer when done with it.
    E_EOF at a clean end, E_TRUNCATED inside a line, E_TOO_LARGE past the buffer's max. */
 MUST err_t stream_line(struct stream *, struct buf *, struct slice *line, size_t *took, tick until);
-/* Until the end of `from`; each single wait gets `idle_ms`. `*moved` starts at 0 and is kept current. Between two
-   plain TCP streams bulk data goes by splice(2) and never enters this process. */
-MUST err_t stream_copy(struct stream *to, struct stream *from, uint64_t *moved, int64_t idle_ms);
+/* One direction of bytes that pass through. */
+struct stream_flow {
+    uint64_t moved;  /* bytes so far */
+    int64_t idle_ms; /* patience with a write, and with reads while nothing moves; negative: any time */
+    tick *active;    /* when bytes moved last; a tunnel's directions share it, so that a one-way flow is not idle */
+};
+/* Until the end of `from`. Between two plain TCP streams bulk data goes by splice(2) and never enters this process. */
+MUST err_t stream_copy(struct stream *to, struct stream *from, struct stream_flow *);
+/* For a read of such a flow: until when. One that timed out is tried again while this lies ahead. */
+tick stream_flow_until(const struct stream_flow *);
+void stream_flow_moved(struct stream_flow *, size_t n);
 
 /* Over a connected non-blocking socket, which it takes over. */
 struct stream_tcp {
@@ -67,7 +75,7 @@ MUST err_t stream_tcp(int fd, struct stream **);   /* E_NO_MEMORY; then the fd i
 int stream_tcp_plain(const struct stream *); /* the descriptor of a bare stream_tcp; -1 for anything else */
 /* Move bytes from socket to socket until the end, through a pipe; E_UNSUPPORTED, with nothing moved, when there is no
    pipe to be had. For stream_copy. */
-MUST err_t stream_tcp_splice(int to, int from, uint64_t *moved, int64_t idle_ms);
+MUST err_t stream_tcp_splice(int to, int from, struct stream_flow *);
 
 /* Tests: reads come from `input` in pieces of at most `chunk` bytes, writes land in `output`. */
 struct stream_mem {

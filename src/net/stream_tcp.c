@@ -88,26 +88,31 @@ int stream_tcp_plain(const struct stream *s)
     return s->ops == &embedded_ops || s->ops == &owned_ops ? fd_of(s) : -1;
 }
 
-static err_t pump(int to, int from, const int pipe_ends[2], uint64_t *moved, int64_t idle_ms)
+static err_t pump(int to, int from, const int pipe_ends[2], struct stream_flow *f)
 {
     for (;;) {
         size_t in, out;
-        TRY(io_splice(from, pipe_ends[1], SPLICE_STEP, &in, after(idle_ms)));
+        err_t e = io_splice(from, pipe_ends[1], SPLICE_STEP, &in, stream_flow_until(f));
+        if (e == E_TIMEOUT && stream_flow_until(f) > now())
+            continue; /* the other direction moves */
+        TRY(e);
         if (in == 0)
             return NULL;
-        for (; in; in -= out, *moved += out)
-            TRY(io_splice(pipe_ends[0], to, in, &out, after(idle_ms)));
+        for (; in; in -= out) {
+            TRY(io_splice(pipe_ends[0], to, in, &out, after(f->idle_ms)));
+            stream_flow_moved(f, out);
+        }
     }
 }
 
-err_t stream_tcp_splice(int to, int from, uint64_t *moved, int64_t idle_ms)
+err_t stream_tcp_splice(int to, int from, struct stream_flow *f)
 {
     int ends[2];
     if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
         return E_UNSUPPORTED;
     /* A wider pipe means fewer turns; users with many pipes may be refused it, which does not matter. */
     (void)fcntl(ends[1], F_SETPIPE_SZ, SPLICE_STEP);
-    err_t e = pump(to, from, ends, moved, idle_ms);
+    err_t e = pump(to, from, ends, f);
     io_close(ends[0]);
     io_close(ends[1]);
     return e;

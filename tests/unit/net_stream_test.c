@@ -181,13 +181,14 @@ static void copy_moves_all_through_memory(void **state)
 {
     (void)state;
     struct stream_mem from, to;
-    uint64_t moved = 99;
+    tick active = 0;
+    struct stream_flow flow = {.idle_ms = -1, .active = &active};
     char *data = calloc(1, 100000);
     data[99999] = 'z';
     stream_mem_init(&from, slice_of(data, 100000), 7000);
     stream_mem_init(&to, SLICE_NONE, 0);
-    assert_ok(stream_copy(&to.stream, &from.stream, &moved, -1));
-    assert_int_equal(moved, 100000);
+    assert_ok(stream_copy(&to.stream, &from.stream, &flow));
+    assert_int_equal(flow.moved, 100000);
     assert_memory_equal(to.output.p, data, 100000);
     buf_free(&to.output);
     free(data);
@@ -198,7 +199,8 @@ enum { BULK = 3000000 };
 struct tunnel {
     int in[2], out[2];
     size_t arrived;
-    uint64_t moved;
+    struct stream_flow flow;
+    tick active;
     bool right;
 };
 
@@ -221,7 +223,9 @@ static void middle(void *arg)
     struct stream *in, *out;
     assert_ok(stream_tcp(t->in[1], &in));
     assert_ok(stream_tcp(t->out[0], &out));
-    assert_ok(stream_copy(out, in, &t->moved, 5000));
+    t->active = now();
+    t->flow = (struct stream_flow){.idle_ms = 5000, .active = &t->active};
+    assert_ok(stream_copy(out, in, &t->flow));
     stream_close(in);
     stream_close(out);
 }
@@ -264,7 +268,7 @@ static void tunnels_between_sockets_lose_nothing(void **state)
     assert_ok(loop_open(&loop));
     assert_ok(loop_run(loop, "tunnel", run_tunnel, &t));
     loop_close(loop);
-    assert_int_equal(t.moved, BULK);
+    assert_int_equal(t.flow.moved, BULK);
     assert_int_equal(t.arrived, BULK);
     assert_true(t.right);
 }

@@ -15,7 +15,7 @@
 #include "net/listen.h"
 #include "rt/io.h"
 
-enum { COMMAND_MAX = 8192, VARIANTS_SHOWN = 32, COMMAND_MS = 5000, DISK_MS = 600000 };
+enum { COMMAND_MAX = 8192, VARIANTS_SHOWN = 32, COMMAND_MS = 5000, DISK_MS = 600000, RETRY_MS = 50 };
 
 static err_t key_of(struct slice url, struct arena *a, struct cache_key *key)
 {
@@ -174,8 +174,12 @@ static void accept_run(void *arg)
     struct proxy *p = arg;
     int fd;
     struct addr peer;
-    while (!io_accept(listen_fd(&p->control, 0), &fd, &peer, TICK_NEVER))
-        serve_one(p, fd); /* one at a time: commands are rare and short */
+    /* One at a time: commands are rare and short. Without a descriptor to spare it is tried again in a while. */
+    for (err_t e = NULL; e != E_CANCELED;)
+        if (!(e = io_accept(listen_fd(&p->control, 0), &fd, &peer, TICK_NEVER)))
+            serve_one(p, fd);
+        else if (e != E_CANCELED)
+            e = fiber_sleep(after(RETRY_MS));
     fault_clear();
     listen_close(&p->control);
 }

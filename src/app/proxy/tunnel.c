@@ -13,30 +13,30 @@
 struct way {
     struct stream *from, *to;
     struct scope *both;
-    int64_t idle_ms;
+    struct stream_flow flow;
     err_t e;
 };
 
 static void way_run(void *arg)
 {
     struct way *w = arg;
-    uint64_t moved;
-    w->e = stream_copy(w->to, w->from, &moved, w->idle_ms);
-    stat_add(STAT_TUNNEL_BYTES, (int64_t)moved);
+    w->e = stream_copy(w->to, w->from, &w->flow);
+    stat_add(STAT_TUNNEL_BYTES, (int64_t)w->flow.moved);
     if (!w->e)
-        w->e = stream_finish(w->to, after(w->idle_ms));
+        w->e = stream_finish(w->to, after(w->flow.idle_ms));
     if (w->e)
         scope_cancel(w->both); /* a broken side ends both directions */
 }
 
 /* Closes both. */
-static void tunnel_run(struct job *j, struct stream *client, struct stream *origin)
+static void tunnel_run(struct stream *client, struct stream *origin)
 {
     struct scope both;
-    int64_t idle_ms = 10 * 60 * 1000; /* a silent tunnel is not a dead one: long polls, idle WebSockets */
-    struct way up = {.from = client, .to = origin, .both = &both, .idle_ms = idle_ms};
-    struct way down = {.from = origin, .to = client, .both = &both, .idle_ms = idle_ms};
-    (void)j;
+    tick active = now();
+    /* A silent tunnel is not a dead one: long polls, idle WebSockets. */
+    struct stream_flow flow = {.idle_ms = 10 * 60 * 1000, .active = &active};
+    struct way up = {.from = client, .to = origin, .both = &both, .flow = flow};
+    struct way down = {.from = origin, .to = client, .both = &both, .flow = flow};
     scope_open(&both);
     err_t e = scope_spawn(&both, "tunnel up", way_run, &up);
     if (!e)
@@ -128,7 +128,7 @@ err_t tunnel_connect(struct job *j, tick until)
         e = e ? e : give_early(near, far_early);
         e = e ? e : give_early(far, near_early);
         if (!e) {
-            tunnel_run(j, near, far);
+            tunnel_run(near, far);
         } else {
             stream_close(near);
             stream_close(far);
@@ -173,7 +173,7 @@ err_t tunnel_upgrade(struct job *j, struct call *c, tick until)
     e = e ? e : give_early(near, far_early);
     e = e ? e : give_early(far, near_early);
     if (!e) {
-        tunnel_run(j, near, far);
+        tunnel_run(near, far);
     } else {
         stream_close(near);
         stream_close(far);
