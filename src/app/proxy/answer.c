@@ -106,6 +106,7 @@ static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age
 err_t answer_head(struct job *j, uint16_t status, struct slice reason, struct http_fields *f, tick until)
 {
     struct http_response r = {.status = status, .reason = reason};
+    TRY(fetch_interims_sent(j, until));
     job_note(j);
     if (j->p->memory && !fields_add_id(j->arena, f, F_CACHE_STATUS, j->ex->note))
         return E_NO_MEMORY;
@@ -234,6 +235,7 @@ static err_t answer_whole(struct job *j, const struct cache_object *o, int64_t a
 err_t answer_stored(struct job *j, struct cache_object *o, tick until)
 {
     int64_t age = fresh_age(&o->info, wall_now());
+    TRY(fetch_interims_sent(j, until));
     if (j->verdict.fwd == VERDICT_HIT)
         stat_add(STAT_CACHE_HITS, 1);
     if (j->ask.conditional && answer_not_modified(j, o))

@@ -66,11 +66,18 @@ static void interim_send(void *arg)
     struct job *j = arg;
     for (struct interim *i; (i = j->interims_waiting);) {
         j->interims_waiting = i->next;
-        /* What came behind it may have been no HTTP: then the error page has overtaken it. */
-        if (!j->ex->status && reply_interim(j->ex, &i->response, TICK_NEVER))
-            fault_clear(); /* whoever sends the final head will notice */
+        if (!j->interims_broken && reply_interim(j->ex, &i->response, TICK_NEVER)) {
+            fault_clear();
+            j->interims_broken = true;
+        }
     }
     j->interims_running = false;
+}
+
+err_t fetch_interims_wait(struct job *j, tick until)
+{
+    TRY(scope_join(&j->interims, until));
+    return j->interims_broken ? E_CANCELED : NULL; /* one that was cut: nothing sensible can follow it */
 }
 
 static struct interim *interim_copy(struct job *j, const struct http_response *in)

@@ -374,8 +374,6 @@ static err_t head_and_body(struct job *j, struct fetch *t, struct cache_flight *
     const struct http_response *in = &t->call.response;
     struct http_response copy = {.status = in->status, .reason = arena_copy(j->arena, in->reason)};
     TRY(fill_spawn(t));
-    if (j->interims_open)
-        TRY(scope_join(&j->interims, until));
     TRY(answer_head(j, copy.status, copy.reason, fields, until));
     return read_along(j, f, r, until);
 }

@@ -70,7 +70,7 @@ struct job {
     struct verdict verdict;
     /* 1xx responses on their way to the client */
     struct scope interims;
-    bool interims_open, interims_running;
+    bool interims_open, interims_running, interims_broken;
     struct interim *interims_waiting;
 };
 
@@ -106,6 +106,13 @@ bool answer_not_modified(const struct job *, const struct cache_object *);
 err_t fetch_cached(struct job *, struct cache_object *stale, tick until);
 err_t fetch_pass(struct job *, tick until); /* not for the cache: straight through */
 void fetch_background(struct job *, struct cache_object *);
+MUST err_t fetch_interims_wait(struct job *, tick until);
+/* Before anything else is sent to the client: a 1xx may still be on its way. E_CANCELED when one could not be sent
+   whole. */
+MUST static inline err_t fetch_interims_sent(struct job *j, tick until)
+{
+    return j->interims_open ? fetch_interims_wait(j, until) : NULL;
+}
 void fetch_free_spares(struct proxy_loop *);
 
 /* -- store.c -- */

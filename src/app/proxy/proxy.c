@@ -191,6 +191,7 @@ void job_note(struct job *j)
 
 err_t job_refuse(struct job *j, uint16_t status, const char *why, tick until)
 {
+    TRY(fetch_interims_sent(j, until));
     return reply_error(j->ex, status, slice_z(why), until);
 }
 
@@ -200,6 +201,7 @@ err_t job_error(struct job *j, err_t e, tick until)
     if (e == E_CANCELED || j->ex->status)
         return e; /* what has begun is broken off */
     fault_text(e, text, sizeof text);
+    TRY(fetch_interims_sent(j, until));
     if (e == E_BAD_REQUEST || e == E_REQUEST_TIMEOUT || e == E_BODY_TOO_LARGE) /* the client's body, on its way */
         return reply_error(j->ex, e->http, arena_copy(j->arena, slice_z(text)), until);
     uint16_t status = e->http == 403 || e->http == 503 || e->http == 504 ? e->http : 502;
@@ -435,10 +437,10 @@ err_t proxy_handle(struct exchange *ex, const void *conf, tick until)
     ex->last = j.in->version < 11 && !p->origins;
     loop_enter(j.here);
     err_t e = dispatch(&j, until);
-    if (j.interims_open)
-        scope_close(&j.interims);
     if (e && e != E_CANCELED && !ex->status && !ex->detached)
         e = job_error(&j, e, until);
+    if (j.interims_open)
+        scope_close(&j.interims);
     loop_leave(j.here);
     return e;
 }

@@ -60,8 +60,6 @@ err_t relay(struct job *j, struct fetch *t, tick until)
     struct call *c = &t->call;
     bool bodiless = j->in->method == M_HEAD || !status_has_body(c->response.status);
     TRY(relay_fields(j, t, &fields));
-    if (j->interims_open)
-        TRY(scope_join(&j->interims, until));
     TRY(answer_head(j, c->response.status, c->response.reason, &fields, until));
     if (c->length == CLIENT_UNKNOWN && !bodiless)
         TRY(reply_flush(j->ex, until)); /* an event stream may be silent for long after its head */

@@ -158,9 +158,9 @@ static err_t write_switch(struct job *j, struct stream *near, const struct http_
 
 err_t tunnel_upgrade(struct job *j, struct call *c, tick until)
 {
-    (void)until;
     struct stream *near, *far;
     struct slice near_early, far_early;
+    TRY(fetch_interims_sent(j, until));
     TRY(call_detach(c, &far, &far_early));
     stat_add(STAT_TUNNELS, 1);
     err_t e = exchange_detach(j->ex, &near, &near_early);
