@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/cookie.h"
 
+#include "http/date.h"
+
 /* ---- Dates (RFC 6265 section 5.1.1) ---- */
 
 static bool date_delimiter(char c)
@@ -46,15 +48,6 @@ static bool read_month(struct slice s, unsigned *month)
     return false;
 }
 
-/* Days since the epoch of a date of the proleptic Gregorian calendar. */
-static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t yoe = y - era * 400, doy = (153 * (int64_t)(m + (m > 2 ? -3u : 9u)) + 2) / 5 + (int64_t)d - 1;
-    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
 struct loose_date {
     unsigned hms[3], day, month, year;
     bool has_time, has_day, has_month, has_year;
@@ -92,7 +85,7 @@ bool cookie_date(struct slice s, int64_t *epoch_s)
     static const uint8_t days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (d.day < 1 || d.day > days[d.month - 1] || d.year < 1601 || d.hms[0] > 23 || d.hms[1] > 59 || d.hms[2] > 59)
         return false;
-    *epoch_s = days_from_civil(d.year, d.month, d.day) * 86400 + d.hms[0] * 3600 + d.hms[1] * 60 + d.hms[2];
+    *epoch_s = date_days(d.year, (int)d.month, (int)d.day) * 86400 + d.hms[0] * 3600 + d.hms[1] * 60 + d.hms[2];
     return true;
 }
 

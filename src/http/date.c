@@ -9,8 +9,8 @@ struct civil {
     int month, day, hour, minute, second, weekday; /* month 1..12, weekday 0 = Sunday */
 };
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar: years begin in March, eras are 400 years. */
-static int64_t days_from_civil(int64_t y, int m, int d)
+/* Years begin in March, eras are 400 years. */
+int64_t date_days(int64_t y, int m, int d)
 {
     y -= m <= 2;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -76,7 +76,7 @@ static bool to_epoch(const struct civil *c, int64_t *out)
     int last = length[c->month - 1] + (c->month == 2 && is_leap(c->year));
     if (c->day < 1 || c->day > last || c->hour > 23 || c->minute > 59 || c->second > 60)
         return false;
-    *out = days_from_civil(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 + c->second;
+    *out = date_days(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 + c->second;
     return true;
 }
 

@@ -38,7 +38,6 @@ static pthread_mutex_t posting = PTHREAD_MUTEX_INITIALIZER;
 static struct task task;
 static sigset_t steering;
 static pthread_t steering_thread;
-static atomic_bool draining;
 static _Thread_local int index_here;
 
 int worker_index(void)
@@ -168,7 +167,6 @@ static bool all_over(void)
 static void stop(int *stops)
 {
     if ((*stops)++ == 0) {
-        atomic_store(&draining, true);
         worker_each(drain_one, NULL);
     } else {
         worker_each(cancel_one, NULL);

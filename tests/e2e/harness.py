@@ -318,6 +318,14 @@ class TestCase(unittest.TestCase):
             self.addCleanup(shutil.rmtree, self._tmpdir, ignore_errors=True)
         return self._tmpdir
 
+    @staticmethod
+    def preload(name):
+        """The environment in which a program runs with tests/e2e/NAME.c preloaded, which is built here."""
+        library = os.path.join(BUILD, name + '.so')
+        source = os.path.join(ROOT, 'tests', 'e2e', name + '.c')
+        subprocess.run(['cc', '-O1', '-Wall', '-Werror', '-shared', '-fPIC', '-o', library, source], check=True)
+        return {'LD_PRELOAD': library, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+
     def file(self, name, content=b''):
         """Write a file below tmpdir; its path."""
         path = os.path.join(self.tmpdir, name)

@@ -308,6 +308,16 @@ class Pairs(Get):
         self.ok('-O', '--output-dir', self.out, self.url + '/big', self.url + '/d/big')
         self.assertEqual(self.read('big'), self.big[::-1])
 
+    def test_a_part_that_was_just_finished(self):
+        """Another download into the same name ends between our opening of its part file and our lock: what it got stays."""
+        other = bytes(3 << 20)
+        env = {'L7_RENAME_FROM': self.file('out/big.part', other), 'L7_RENAME_TO': os.path.join(self.out, 'big'),
+               **self.preload('rename_before_lock')}
+        code, _, err = self.get('-O', '--output-dir', self.out, self.url + '/big', env=env)
+        self.assertEqual(code, 1, err)
+        self.assertIn('another download is writing it', err)
+        self.assertEqual((self.names(), self.read('big')), (['big'], other))
+
     def test_address_families(self):
         port = harness.free_port()
         peers.start_nginx(self, self.site, server=f'listen [::1]:{port};')

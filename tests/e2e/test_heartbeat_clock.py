@@ -11,7 +11,6 @@ import re
 import signal
 import sqlite3
 import struct
-import subprocess
 import time
 import unittest
 
@@ -26,14 +25,13 @@ SENDERS = ('plain', 'signed', 'text')
 class Clock:
     """The wall clock of those that are started with `environment`."""
 
-    def __init__(self, path, library):
+    def __init__(self, path, preload):
         with open(path, 'wb') as f:
             f.write(bytes(24))
         with open(path, 'r+b') as f:
             self.shared = mmap.mmap(f.fileno(), 24)
         self.ahead = 0
-        self.environment = {'LD_PRELOAD': library, 'L7_CLOCK': path,
-                            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+        self.environment = {'L7_CLOCK': path, **preload}
 
     def step(self, seconds):
         before, self.ahead = self.ahead, self.ahead + int(seconds * 10**9)
@@ -43,12 +41,10 @@ class Clock:
 class Steps(Heartbeat):
     @classmethod
     def setUpClass(cls):
-        cls.library = os.path.join(harness.BUILD, 'shift_clock.so')
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'shift_clock.c')
-        subprocess.run(['cc', '-O1', '-Wall', '-Werror', '-shared', '-fPIC', '-o', cls.library, source], check=True)
+        cls.shift = cls.preload('shift_clock')
 
     def clock(self, name):
-        return Clock(os.path.join(self.tmpdir, name), self.library)
+        return Clock(os.path.join(self.tmpdir, name), self.shift)
 
     def begin(self):
         """A listener and three senders, each side with a clock that can be set."""

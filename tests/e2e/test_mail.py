@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import subprocess
 
 import harness
@@ -513,6 +514,17 @@ class Queue(Case):
         self.send(self.sink('--fault', 'rcpt:550').port, '--text', 'hi', '--queue', self.dir, check=69)
         self.assertEqual(self.entries(), [])
         self.assertTrue([f for f in os.listdir(self.dir) if f.endswith('.failed')])
+
+    def test_what_was_not_taken_leaves_nothing(self):
+        """The disk takes the message, and not the envelope of a thousand recipients."""
+        to = [a for i in range(1000) for a in ('--bcc', f'somebody{i}@example.org')]
+        p = subprocess.run([harness.L7, 'mail', 'send', '--server', f'127.0.0.1:{harness.free_port()}', '-f', 'a@b', *to, '--text', 'x',
+                            '--queue', self.dir], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=harness.environment(),
+                           restore_signals=False, timeout=harness.PATIENCE,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+        self.assertNotEqual(p.returncode, 0)
+        self.assertIn(b'writing to the queue', p.stderr)
+        self.assertEqual([f for f in os.listdir(self.dir) if f != 'lock'], [])
 
     def test_one_flush_at_a_time(self):
         self.send(harness.free_port(), '--queue', self.dir)

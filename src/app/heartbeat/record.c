@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "app/heartbeat/listener_port.h"
+#include "base/log.h"
 #include "base/text.h"
 
 struct record {
@@ -49,7 +50,9 @@ void record_close(struct record *r)
 {
     if (!r)
         return;
-    fclose(r->file);
+    bool whole = !ferror(r->file);
+    if (fclose(r->file) || !whole)
+        log_line(LOG_WARN, "l7 heartbeat listen: --record: not every beat could be written");
     pthread_mutex_destroy(&r->lock);
     free(r);
 }

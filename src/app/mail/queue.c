@@ -70,6 +70,8 @@ static err_t write_env(int dir, const struct queue_entry *q, struct slice text)
     close(fd);
     if (!e && renameat(dir, fresh, dir, name))
         e = err_errno(errno);
+    if (e)
+        unlinkat(dir, fresh, 0);
     if (!e && fsync(dir))
         e = err_errno(errno);
     return e;
@@ -204,8 +206,8 @@ err_t queue_add(const char *path, struct mail_draft *d, char id[QUEUE_ID])
     err_t e = write_message(dir, q.id, &d->message);
     if (e)
         e = fault(e, "--queue %s: %s", path, fault_detail());
-    if (!e)
-        e = queue_save(dir, &q);
+    if (!e && (e = queue_save(dir, &q)))
+        queue_drop(dir, q.id, false); /* not taken: nothing of it stays */
     close(dir);
     snprintf(id, QUEUE_ID, "%s", q.id);
     return e;
