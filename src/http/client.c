@@ -49,7 +49,8 @@ void client_done(struct client *c)
         pool_free(c->pool);
     c->pool = NULL;
     tls_unref(c->tls);
-    c->tls = NULL;
+    tls_unref(c->proxy_tls);
+    c->tls = c->proxy_tls = NULL;
 }
 
 /* ---- Opening ---- */

@@ -47,7 +47,6 @@ enum { CLIENT_SPARES = 64 };
 
 struct client {
     struct tls_client_options tls_options; /* used when the first https:// comes; alpn is set by `version` */
-    struct tls *tls;                       /* a context made elsewhere, owned by the client from then on; or NULL */
     struct pool *pool;                     /* made elsewhere and shared, or NULL: the client makes its own */
     struct dial_options dial;              /* address family, local address, address filter */
     enum client_version version;
@@ -58,6 +57,7 @@ struct client {
     bool headless;            /* accept an answer without any head (HTTP/0.9) */
 
     /* -- private -- */
+    struct tls *tls, *proxy_tls; /* towards origins, and towards proxies, which are spoken to in HTTP/1.1 */
     bool own_pool;
     struct list h2;        /* live HTTP/2 sessions */
     struct scope sessions; /* their readers */

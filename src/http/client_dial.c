@@ -40,24 +40,26 @@ err_t client_key(const struct client_request *rq, struct buf *out)
 
 /* ---- TLS ---- */
 
-static err_t context(struct client *c, struct tls **tls)
+static err_t context(struct client *c, bool to_proxy, struct tls **tls)
 {
-    if (!c->tls) {
-        c->tls_options.alpn = c->version == CLIENT_HTTP1   ? TLS_ALPN_HTTP1
-                              : c->version == CLIENT_HTTP2 ? TLS_ALPN_H2
-                                                           : TLS_ALPN_HTTP1 | TLS_ALPN_H2;
-        TRY(tls_client_new(&c->tls_options, &c->tls));
+    struct tls **kept = to_proxy ? &c->proxy_tls : &c->tls;
+    if (!*kept) {
+        struct tls_client_options o = c->tls_options;
+        o.alpn = to_proxy || c->version == CLIENT_HTTP1 ? TLS_ALPN_HTTP1
+                 : c->version == CLIENT_HTTP2           ? TLS_ALPN_H2
+                                                        : TLS_ALPN_HTTP1 | TLS_ALPN_H2;
+        TRY(tls_client_new(&o, kept));
     }
-    *tls = c->tls;
+    *tls = *kept;
     return NULL;
 }
 
 /* Takes `*s` over: on failure it is closed and NULL. */
-static err_t secure(struct client *c, struct stream **s, struct slice host, tick until)
+static err_t secure(struct client *c, bool to_proxy, struct stream **s, struct slice host, tick until)
 {
     struct tls *tls;
     struct stream *below = *s;
-    err_t e = context(c, &tls);
+    err_t e = context(c, to_proxy, &tls);
     *s = NULL;
     if (e) {
         stream_close(below);
@@ -160,10 +162,10 @@ static err_t open_socket(struct client *c, const struct client_request *rq, stru
 static err_t build(struct client *c, const struct client_request *rq, struct stream **s, tick until)
 {
     if (rq->proxy && rq->proxy->secure)
-        TRY(secure(c, s, rq->proxy->host, until));
+        TRY(secure(c, true, s, rq->proxy->host, until));
     if (tunnels(rq))
         TRY(open_tunnel(c, rq, *s, until));
-    return rq->secure ? secure(c, s, rq->host, until) : NULL;
+    return rq->secure ? secure(c, false, s, rq->host, until) : NULL;
 }
 
 err_t client_dial(struct client *c, const struct client_request *rq, struct call *call, struct stream **out, tick until)

@@ -179,6 +179,21 @@ class Proxies(Get):
         self.ok('--http1.1', '--ca', f'{folder}/root.pem', origin.url('/x'), env={'HTTPS_PROXY': proxy.url('')})
         self.assertEqual(len(self.seen), 2)
 
+    def test_a_proxy_is_spoken_to_in_http_1(self):
+        """Over TLS, too: one that would rather speak HTTP/2 is not asked to."""
+        folder, chosen = certificates(self), []
+        context = server_context(folder, 'good')
+        context.set_alpn_protocols(['h2', 'http/1.1'])
+
+        def handler(conn, request):
+            chosen.append(conn.selected_alpn_protocol())
+            conn.sendall(answer(f'proxied {request.target}'))
+            return True
+        proxy = Origin(self, handler, tls=context)
+        self.assertEqual(self.ok('--ca', f'{folder}/root.pem', '-x', f'https://127.0.0.1:{proxy.port}', 'http://a.example/'),
+                         'proxied http://a.example/')
+        self.assertEqual(chosen, ['http/1.1'])
+
     def test_a_proxy_that_is_not_there(self):
         port = harness.free_port()
         self.fails(f'127.0.0.1:{port}: connection refused', '-x', f'127.0.0.1:{port}', 'http://a.example/')
