@@ -54,6 +54,8 @@ err_t err_errno(int errnum)
         return E_NOT_FOUND;
     case EEXIST:
         return E_EXISTS;
+    case EISDIR:
+        return E_FOLDER;
     case EACCES:
     case EPERM:
     case EROFS:

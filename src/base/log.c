@@ -31,6 +31,7 @@ enum {
 
 struct log_file {
     int fd;
+    bool failing; /* the last write did; under `draining` */
     struct log_file *next;
     char path[];
 };
@@ -55,9 +56,51 @@ static pthread_t writer;
 static sem_t wake;
 static atomic_bool running, stopping, asleep;
 
+/* ---- Lines for people ---- */
+
+bool log_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM"); /* "device:inode" of what stderr was when systemd started us */
+    struct stat st;
+    char here[64];
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
+        return false;
+    snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return strcmp(here, stream) == 0;
+}
+
+/* The journal and a person at a terminal have no use for the time; a file has. */
+static size_t prefix(enum log_level level, char *out, size_t cap)
+{
+    static const char *const journal[] = {"<6>", "<4>", "<3>"};
+    if (!atomic_load(&running) || isatty(STDERR_FILENO))
+        return 0;
+    if (log_journal())
+        return (size_t)snprintf(out, cap, "%s", journal[level]);
+    int64_t wall = clock_wall();
+    time_t s = (time_t)(wall / TICK_S);
+    struct tm tm;
+    gmtime_r(&s, &tm);
+    size_t n = strftime(out, cap, "%FT%T", &tm);
+    return n + (size_t)snprintf(out + n, cap - n, ".%03dZ ", (int)(wall % TICK_S / TICK_MS));
+}
+
+/* One line as it leaves, of at most LINE_MAX_SAFE + 1 bytes. */
+static size_t compose(enum log_level level, char *out, const char *fmt, va_list ap)
+{
+    char raw[LINE_MAX_RAW];
+    int got = vsnprintf(raw, sizeof raw, fmt, ap);
+    size_t len = got < 0 ? 0 : (size_t)got < sizeof raw ? (size_t)got : sizeof raw - 1;
+    size_t n = prefix(level, out, LINE_MAX_SAFE);
+    n += text_safe(slice_of(raw, len), out + n, LINE_MAX_SAFE - n);
+    out[n++] = '\n';
+    return n;
+}
+
 /* ---- Writing out ---- */
 
-static void write_all(int fd, const char *p, size_t n)
+/* 0 or an errno value. */
+static int write_all(int fd, const char *p, size_t n)
 {
     while (n) {
         ssize_t got = write(fd, p, n);
@@ -69,15 +112,39 @@ static void write_all(int fd, const char *p, size_t n)
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return; /* a full disk or a closed pipe: there is nobody to tell */
+            return got ? errno : EIO;
         p += got;
         n -= (size_t)got;
     }
+    return 0;
 }
 
 static int fd_of(const struct log_file *f)
 {
     return f ? f->fd : STDERR_FILENO;
+}
+
+/* From the writer itself: straight to stderr. */
+static void say(enum log_level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(enum log_level level, const char *fmt, ...)
+{
+    char line[LINE_MAX_SAFE + 1];
+    va_list ap;
+    va_start(ap, fmt);
+    size_t n = compose(level, line, fmt, ap);
+    va_end(ap);
+    (void)write_all(STDERR_FILENO, line, n); /* there is nobody else to tell */
+}
+
+/* That a disk is full is said once, until it is not full any more. */
+static void put(struct log_file *to, const char *p, size_t n)
+{
+    int error = write_all(fd_of(to), p, n);
+    if (!to)
+        return;
+    if (error && !to->failing)
+        say(LOG_ERROR, "log file %s: lines are lost: %s", to->path, strerror(error));
+    to->failing = error != 0;
 }
 
 static void copy_out(const struct ring *r, size_t at, void *out, size_t n)
@@ -104,7 +171,7 @@ static bool drain_ring(struct ring *r, char *batch)
         struct record rec;
         copy_out(r, tail, &rec, sizeof rec);
         if (n && (rec.to != to || n + rec.n > BATCH)) {
-            write_all(fd_of(to), batch, n);
+            put(to, batch, n);
             n = 0;
         }
         to = rec.to;
@@ -114,12 +181,10 @@ static bool drain_ring(struct ring *r, char *batch)
         atomic_store_explicit(&r->tail, tail, memory_order_release);
     }
     if (n)
-        write_all(fd_of(to), batch, n);
+        put(to, batch, n);
     uint64_t dropped = atomic_exchange_explicit(&r->dropped, 0, memory_order_relaxed);
-    if (dropped) {
-        n = (size_t)snprintf(batch, BATCH, "l7: %llu log lines dropped\n", (unsigned long long)dropped);
-        write_all(STDERR_FILENO, batch, n);
-    }
+    if (dropped)
+        say(LOG_WARN, "%llu log lines dropped", (unsigned long long)dropped);
     return tail != start;
 }
 
@@ -173,7 +238,7 @@ static void emit(struct log_file *to, struct slice line, bool urgent)
 {
     struct ring *r = atomic_load_explicit(&running, memory_order_acquire) ? ring_here() : NULL;
     if (!r) {
-        write_all(fd_of(to), line.p, line.n);
+        put(to, line.p, line.n);
         return;
     }
     struct record rec = {to, line.n};
@@ -191,44 +256,13 @@ static void emit(struct log_file *to, struct slice line, bool urgent)
         sem_post(&wake);
 }
 
-bool log_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM"); /* "device:inode" of what stderr was when systemd started us */
-    struct stat st;
-    char here[64];
-    if (!stream || fstat(STDERR_FILENO, &st) < 0)
-        return false;
-    snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-    return strcmp(here, stream) == 0;
-}
-
-/* The journal and a person at a terminal have no use for the time; a file has. */
-static size_t prefix(enum log_level level, char *out, size_t cap)
-{
-    static const char *const journal[] = {"<6>", "<4>", "<3>"};
-    if (!atomic_load(&running) || isatty(STDERR_FILENO))
-        return 0;
-    if (log_journal())
-        return (size_t)snprintf(out, cap, "%s", journal[level]);
-    int64_t wall = clock_wall();
-    time_t s = (time_t)(wall / TICK_S);
-    struct tm tm;
-    gmtime_r(&s, &tm);
-    size_t n = strftime(out, cap, "%FT%T", &tm);
-    return n + (size_t)snprintf(out + n, cap - n, ".%03dZ ", (int)(wall % TICK_S / TICK_MS));
-}
-
 void log_line(enum log_level level, const char *fmt, ...)
 {
-    char raw[LINE_MAX_RAW], line[LINE_MAX_SAFE + 1];
+    char line[LINE_MAX_SAFE + 1];
     va_list ap;
     va_start(ap, fmt);
-    int got = vsnprintf(raw, sizeof raw, fmt, ap);
+    size_t n = compose(level, line, fmt, ap);
     va_end(ap);
-    size_t len = got < 0 ? 0 : (size_t)got < sizeof raw ? (size_t)got : sizeof raw - 1;
-    size_t n = prefix(level, line, sizeof line);
-    n += text_safe(slice_of(raw, len), line + n, LINE_MAX_SAFE - n);
-    line[n++] = '\n';
     emit(NULL, slice_of(line, n), true);
 }
 
@@ -271,6 +305,7 @@ err_t log_file_open(const char *path, struct log_file **out)
     if (!f)
         return E_NO_MEMORY;
     memcpy(f->path, path, n);
+    f->failing = false;
     f->fd = open_file(path);
     if (f->fd < 0) {
         free(f);
@@ -295,8 +330,10 @@ void log_reopen(void)
     pthread_mutex_lock(&draining);
     for (struct log_file *f = files; f; f = f->next) {
         int fd = open_file(f->path);
+        if (fd < 0) /* the old file is better than none */
+            say(LOG_ERROR, "log file %s stays as it was: %s", f->path, strerror(errno));
         if (fd < 0 || fd == f->fd)
-            continue; /* the old file is better than none */
+            continue;
         close(f->fd);
         f->fd = fd;
     }

@@ -82,7 +82,10 @@ static err_t bind_passed(struct daemon_conf *c, enum listen_flags flags, int *co
         if (getsockopt(PASSED_FIRST + i, SOL_SOCKET, SO_TYPE, &kind, &len) < 0 ||
             getsockname(PASSED_FIRST + i, &a.sa, &a.len) < 0)
             return fault(E_CONFIG, "systemd passed descriptor %d, which is no socket", PASSED_FIRST + i);
-        TRY(add_point(c, &a, kind == SOCK_DGRAM ? flags | LISTEN_UDP : flags & ~(unsigned)LISTEN_UDP, NULL));
+        if (kind != (flags & LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM))
+            return fault(E_CONFIG, "systemd passed descriptor %d, which is of the wrong kind: %s= is wanted",
+                         PASSED_FIRST + i, flags & LISTEN_UDP ? "ListenDatagram" : "ListenStream");
+        TRY(add_point(c, &a, flags, NULL));
         ++*count;
     }
     return NULL;

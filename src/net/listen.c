@@ -160,7 +160,11 @@ static err_t open_all(struct listen_point *p, int count)
 
 static err_t take_over(struct listen_point *p, int fd)
 {
+    int listens = 0;
+    socklen_t len = sizeof listens;
     p->fds[p->fd_count++] = fd;
+    if (kind_of(p) == SOCK_STREAM && (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens))
+        return fault(E_CONFIG, "systemd passed descriptor %d, which does not listen (Accept=no is wanted)", fd);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return fault(err_errno(errno), "socket passed by systemd");
     return NULL;

@@ -223,8 +223,12 @@ class Fixed(Serve):
     def test_spa_answers_for_what_does_not_exist(self):
         s = self.serve('--spa', 'index.html')
         self.assertIn(b'home', self.ask('/some/route', server=s).body)
-        self.assertEqual(self.ask('/missing.js', server=s).status, 404)
+        for path in ('/v1.2/route', '/route/', '/dir/nope'):
+            self.assertIn(b'home', self.ask(path, server=s).body, path)
+        for path in ('/missing.js', '/missing.webmanifest', '/v1/missing.js', '/.hidden'):
+            self.assertEqual(self.ask(path, server=s).status, 404, path)
         self.assertEqual(self.ask('/a.txt', server=s).body, b'0123456789')
+        self.assertIn(b'home', self.ask('/route', server=self.serve('--spa', '/index.html')).body)
 
     def test_cache_control(self):
         a = self.ask('/a.txt')
@@ -501,7 +505,8 @@ class Running(Serve):
 
     def test_wrong_usage(self):
         for args, code, words in (([os.path.join(self.tmpdir, 'absent')], 2, 'absent'), (['--respond', 'x'], 2, '--respond'),
-                                  (['--error-page', '40=/x'], 2, '--error-page'), (['--max-header', '1'], 2, '--max-header'),
+                                  (['--error-page', '40=/x'], 2, '--error-page'), ([self.root, '--spa', 'none.html'], 2, "'none.html'"),
+                                  ([self.root, '--spa', '../outside.txt'], 2, '--spa'), (['--max-header', '1'], 2, '--max-header'),
                                   (['--listen', self.server.addr()[0] + ':' + str(self.server.port)], 1, 'in use'),
                                   (['--tls-cert', '/x'], 2, '--tls-key'), (['a', 'b'], 2, '')):
             with self.subTest(args):

@@ -170,11 +170,15 @@ struct opening {
     int flags, fd, error;
 };
 
+int beneath_open_here(const struct beneath *b, const char *name, int flags)
+{
+    return b->walk ? open_by_walk(b->root, name, always(flags)) : open_by_kernel(b->root, name, always(flags), 0);
+}
+
 static err_t open_waiting(void *arg)
 {
     struct opening *o = arg;
-    o->fd = (o->beneath->walk ? open_by_walk(o->beneath->root, o->name, o->flags)
-                              : open_by_kernel(o->beneath->root, o->name, o->flags, 0));
+    o->fd = beneath_open_here(o->beneath, o->name, o->flags);
     o->error = o->fd < 0 ? errno : 0;
     return NULL;
 }
@@ -190,7 +194,7 @@ int beneath_open_now(const struct beneath *b, const char *name, int flags)
    rename during the walk gives, and EINVAL what kernels say that do not know RESOLVE_CACHED. */
 err_t beneath_open(const struct beneath *b, const char *name, int flags, int *fd)
 {
-    struct opening o = {.beneath = b, .name = name, .flags = always(flags), .fd = -1, .error = EAGAIN};
+    struct opening o = {.beneath = b, .name = name, .flags = flags, .fd = -1, .error = EAGAIN};
     if (!b->walk) {
         o.fd = beneath_open_now(b, name, flags);
         o.error = o.fd >= 0 ? 0 : errno == EINVAL ? EAGAIN : errno;

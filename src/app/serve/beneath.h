@@ -19,5 +19,7 @@ struct beneath beneath_of(int root);
 /* Open `name` (relative, NUL-terminated; "" is the root itself) with open(2)'s `flags`. May wait for the disk on
    another thread. E_NOT_FOUND also for what lies outside and for sockets; E_PERMISSION and others as open(2). */
 MUST err_t beneath_open(const struct beneath *, const char *name, int flags, int *fd);
+/* The same on this thread, which may have to wait for the disk: a descriptor or -1. */
+int beneath_open_here(const struct beneath *, const char *name, int flags);
 /* The same at once, from what the kernel has in memory: a descriptor or -1. */
 int beneath_open_now(const struct beneath *, const char *name, int flags);

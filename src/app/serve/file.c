@@ -118,7 +118,11 @@ bool file_changed(const struct file *f)
    when it begins, could still be going on. */
 static bool is_racy(const struct file *f)
 {
-    int64_t age = wall_now() - (f->st.st_mtim.tv_sec * TICK_S + f->st.st_mtim.tv_nsec);
+    const struct timespec *m = &f->st.st_mtim;
+    int64_t now_s = wall_now() / TICK_S;
+    if (m->tv_sec < now_s - 2 || m->tv_sec > now_s + 2)
+        return false; /* some file systems have stamps beyond what nanoseconds can count */
+    int64_t age = wall_now() - (m->tv_sec * TICK_S + m->tv_nsec);
     int64_t writing = (int64_t)f->size * FILE_NS_A_BYTE;
     return age > -FILE_RACY && age < FILE_RACY + (writing < FILE_WRITE_MAX ? writing : FILE_WRITE_MAX);
 }
@@ -246,7 +250,8 @@ static err_t describe(const struct files *s, struct file *f)
     struct buf b = {0};
     const struct timespec *m = &f->st.st_mtim;
     int etag = snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx\"", (unsigned long long)f->st.st_ino,
-                        (unsigned long long)(m->tv_sec * 1000000000 + m->tv_nsec), (unsigned long long)f->size);
+                        (unsigned long long)m->tv_sec * 1000000000 + (unsigned long long)m->tv_nsec,
+                        (unsigned long long)f->size);
     int length = snprintf(f->length, sizeof f->length, "%llu", (unsigned long long)f->size);
     /* Never later than Date (RFC 9110 section 8.8.2.1); such a head cannot be kept. */
     int64_t modified = m->tv_sec, now_s = wall_now() / TICK_S;

@@ -105,8 +105,8 @@ static err_t add_row(struct arena *scratch, struct buf *b, const struct name *f)
     struct slice shown = html_escape(scratch, slice_z(f->text));
     if (!f->folder)
         text_size_human(f->size, size);
-    gmtime_r(&t, &tm);
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
+    if (!gmtime_r(&t, &tm) || !strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm))
+        when[0] = 0; /* further away than a calendar reaches */
     TRY(buf_add(b, S("<tr><td><a href=\"./")));
     TRY(text_percent_add(b, slice_z(f->text), ""));
     return buf_format(b, "%s\">%.*s%s</a></td><td>%s</td><td>%s</td></tr>\n", slash, SLICE_ARG(shown), slash, size,

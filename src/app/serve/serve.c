@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/serve/answer.h"
+#include "app/serve/beneath.h"
 #include "app/serve/fixed.h"
 #include "app/serve/listing.h"
 #include "http/uri.h"
@@ -34,6 +35,17 @@ static err_t open_root(const char *path, int *out)
     return NULL;
 }
 
+/* Without it every route would be a 404 that nobody can explain. */
+static err_t check_spa(const struct serve *s)
+{
+    struct beneath b = beneath_of(s->root);
+    int fd = beneath_open_here(&b, s->o.spa, O_PATH);
+    if (fd < 0)
+        return fault(E_USAGE, "--spa: there is no file '%s' in %s", s->o.spa, s->o.root);
+    close(fd);
+    return NULL;
+}
+
 err_t serve_new(const struct serve_options *o, struct serve **out)
 {
     if (o->cache_control && !fields_value_ok(slice_z(o->cache_control)))
@@ -44,8 +56,12 @@ err_t serve_new(const struct serve_options *o, struct serve **out)
     s->o = *o;
     if (!s->o.index.n)
         s->o.index = (struct serve_list){usual_index, 2};
+    while (s->o.spa && s->o.spa[0] == '/') /* of the site, as with --error-page */
+        s->o.spa++;
     s->root = -1;
     err_t e = open_root(o->root, &s->root);
+    if (!e && s->o.spa)
+        e = check_spa(s);
     if (!e)
         e = fixed_new(&o->respond, &o->redirect, &o->error_pages, &s->fixed);
     if (!e && !(s->files = calloc((size_t)o->workers, sizeof *s->files)))
@@ -146,6 +162,15 @@ static err_t serve_name(const struct serve *s, struct exchange *x, const char *n
     return e;
 }
 
+/* A name with a dot is one of a file that should be there; what has none is the application's own. */
+static bool is_route(struct slice path)
+{
+    size_t from = path.n;
+    while (from && path.p[from - 1] != '/')
+        from--;
+    return !slice_has(slice_from(path, from), '.');
+}
+
 static err_t serve_spa(const struct serve *s, struct exchange *x, tick until)
 {
     struct file *f;
@@ -166,8 +191,7 @@ static err_t serve_path(const struct serve *s, struct exchange *x, tick until)
         return fault(E_BAD_REQUEST, "this path cannot name a file");
     name[n] = 0;
     err_t e = serve_name(s, x, name, n, until);
-    if (e == E_NOT_FOUND && x->status == 0 && s->o.spa &&
-        !slice_has(slice_from(path, path.n > 8 ? path.n - 8 : 0), '.'))
+    if (e == E_NOT_FOUND && x->status == 0 && s->o.spa && is_route(path))
         return serve_spa(s, x, until);
     return e;
 }
