@@ -157,7 +157,13 @@ static bool again(struct call *call, err_t e)
     bool silent = call->reused && !call->in.n && !call->answered && (e == E_EOF || e == E_RESET);
     if (!call->untouched && (!silent || !can_repeat(call)))
         return false;
-    return !body->read || (body->rewind && !body->rewind(body->arg));
+    if (!body->read)
+        return true;
+    if (!body->rewind)
+        return false;
+    scope_close(&call->uploads); /* nobody may be reading while the body is wound back */
+    scope_open(&call->uploads);
+    return !body->rewind(body->arg);
 }
 
 void client_release(struct call *call, bool keep)

@@ -213,10 +213,10 @@ class Rules(Proxy):
     def test_every_verdict_is_logged_and_counted(self):
         log = os.path.join(self.tmpdir, 'log')
         p = self.proxy('--access-log', log, '--metrics', '127.0.0.1:0')
-        for _ in range(3):
-            self.curl('-x', p.url, self.base + '/a')
         lines = lambda: open(log).read().splitlines()  # noqa: E731
-        self.wait_until(lambda: os.path.exists(log) and len(lines()) == 3)
+        for i in range(3):
+            self.curl('-x', p.url, self.base + '/a')
+            self.wait_until(lambda: os.path.exists(log) and len(lines()) == i + 1)  # each worker writes when it has answered
         self.assertIn('l7; fwd=uri-miss; stored; ttl=60', lines()[0])
         for line in lines()[1:]:
             self.assertIn('l7; hit; ttl=', line)

@@ -275,6 +275,26 @@ class Http2(Proxy):
                 got = self.ask(p, self.get('/a', 'BREW'))
                 self.assertTrue(got.endswith(b'\r\n6\r\nsecond\r\n0\r\n\r\n'), got)
 
+    def test_what_was_not_looked_at_is_asked_again_with_a_short_body(self):
+        """The same for a POST, refused before its body, in the middle and behind it; a body of 16 KiB is kept, more is not."""
+        for n, wait, status in ((300, 0, b'200'), (16384, 1, b'200'), (16384, 16384, b'200'), (16385, 16385, b'502')):
+            with self.subTest(f'{n} bytes, refused after {wait}'):
+                def script(c, n=n, wait=wait):
+                    sid, body = c.request(), b''
+                    while len(body) < (n if self.peer.connections > 1 else wait):
+                        body += c.until(DATA, sid)[3]
+                    if self.peer.connections == 1:
+                        c.frame(RST_STREAM, 0, sid, struct.pack('>I', REFUSED))
+                    else:
+                        c.headers(sid, [(':status', '200')])
+                        c.data(sid, body[-8:], end=True)
+                    c.ended()
+                p = self.scripted(script)
+                body = bytes(n - 8) + b'the end.'
+                got = self.ask(p, self.get('/a', 'POST', f'Content-Length: {n}\r\n') + body)
+                self.assertEqual(got[9:12], status, got)
+                self.assertEqual(got.endswith(b'\r\n8\r\nthe end.\r\n0\r\n\r\n'), status == b'200')
+
     def test_a_slow_client_holds_the_origin_back(self):
         """No more is taken from the origin than the windows' worth beyond what the client has read."""
         sent, go = [0], threading.Event()

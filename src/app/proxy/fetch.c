@@ -9,6 +9,7 @@
 
 enum {
     FETCH_SPARES = 64,
+    UPLOAD_KEEP = 16 << 10,
     UPLOAD_MINUTES = 60 * 24, /* a body that keeps coming is not cut short; its transport has time limits of its own */
 };
 
@@ -115,10 +116,38 @@ static void interim_came(void *arg, const struct http_response *in)
     }
 }
 
+/* A short body is kept, so that a request that the origin did not look at can be sent again (RFC 9113 section 8.7), and
+   an idempotent one after a parked connection turned out to be dead. */
+static bool upload_kept(const struct job *j)
+{
+    return j->ex->body_length <= UPLOAD_KEEP;
+}
+
 static err_t upload_read(void *arg, void *p, size_t cap, size_t *got, tick until)
 {
     struct job *j = arg;
-    return request_body(j->ex, p, cap, got, until);
+    size_t again = j->upload_n - j->upload_sent;
+    if (again) {
+        *got = again < cap ? again : cap;
+        memcpy(p, j->upload + j->upload_sent, *got);
+        j->upload_sent += *got;
+        return NULL;
+    }
+    TRY(request_body(j->ex, p, cap, got, until));
+    if (!*got || !upload_kept(j))
+        return NULL;
+    if (!j->upload && !(j->upload = arena_new(j->arena, (size_t)j->ex->body_length, 1)))
+        return E_NO_MEMORY;
+    memcpy(j->upload + j->upload_n, p, *got);
+    j->upload_sent = j->upload_n += *got;
+    return NULL;
+}
+
+static err_t upload_rewind(void *arg)
+{
+    struct job *j = arg;
+    j->upload_sent = 0;
+    return NULL;
 }
 
 /* Trailers that cannot be passed on are left out: they may be (RFC 9110 section 6.5.2). */
@@ -203,8 +232,12 @@ static err_t make_request(struct fetch *t, const struct fetch_terms *terms)
                                          .interim = interim_came,
                                          .arg = j};
     if (j->ex && (uploads || fields_has(&j->in->fields, F_CONTENT_LENGTH)))
-        t->request.body = (struct client_body){
-            .read = upload_read, .arg = j, .length = j->ex->body_length, .present = true, .trailers = upload_trailers};
+        t->request.body = (struct client_body){.read = upload_read,
+                                               .rewind = upload_kept(j) ? upload_rewind : NULL,
+                                               .arg = j,
+                                               .length = j->ex->body_length,
+                                               .present = true,
+                                               .trailers = upload_trailers};
     if (j->p->o.parent)
         t->request.proxy = &j->p->parent_proxy;
     return t->request.target.p ? NULL : E_NO_MEMORY;
@@ -224,6 +257,7 @@ static err_t open_call(struct fetch *t, struct client *client)
     t->call = (struct call){0};
     t->open = true;
     t->request_ns = wall_now();
+    t->job->upload_sent = 0;
     err_t e = client_open(t->job->upgrade ? &t->here->http1 : client, &t->request, &t->call,
                           uploads ? after(UPLOAD_MINUTES * 60000) : origin_until(t->job));
     e = e ? e : check_switch(t->job, &t->call.response);
@@ -244,9 +278,12 @@ static bool unsent(const struct call *c, bool secure)
 /* Reverse mode: the next origin is tried only when the first has seen nothing of the request that matters. */
 static bool worth_another(const struct fetch *t, err_t e)
 {
-    if (e == E_CANCELED || e->kind == ERR_LOCAL || e == t->call.upload_error || (t->job->ex && t->job->ex->received))
+    const struct job *j = t->job;
+    if (e == E_CANCELED || e->kind == ERR_LOCAL || e == t->call.upload_error)
         return false;
-    return unsent(&t->call, t->request.secure) || fresh_method_safe(t->job->in->method);
+    if (j->ex && j->ex->received && !upload_kept(j))
+        return false;
+    return unsent(&t->call, t->request.secure) || fresh_method_safe(j->in->method);
 }
 
 static err_t ask_origins(struct fetch *t)

@@ -72,6 +72,9 @@ struct job {
     struct scope interims;
     bool interims_open, interims_running, interims_broken;
     struct interim *interims_waiting;
+    /* a short request body as far as it was received, and how much of it the present attempt has sent */
+    char *upload;
+    size_t upload_n, upload_sent;
 };
 
 /* Do clients have to log in? As a gateway there is nobody to ask (RFC 9110 section 11.7.1). */
