@@ -88,16 +88,15 @@ static bool newer(const struct cache_object *a, const struct cache_object *b)
     return a->info.date != b->info.date ? a->info.date > b->info.date : a->info.born > b->info.born;
 }
 
-/* Head and first bytes are on their way from memory while the verdict is being found. */
-static void fetch_ahead(const struct cache_object *o)
+/* Bytes that are on their way from memory while something else is being done. */
+static void fetch_ahead(const void *from, size_t n)
 {
-    enum { LINE = 64, HEAD = 6 * LINE, BODY = 16 * LINE };
-    for (size_t i = 0; i < HEAD; i += LINE)
-        __builtin_prefetch(o->start.p + i);
-    struct slice first = o->body ? cache_body_at(o->body, 0) : SLICE_NONE;
-    for (size_t i = 0; i < first.n && i < BODY; i += LINE)
-        __builtin_prefetch(first.p + i);
+    enum { LINE = 64 };
+    for (size_t i = 0; i < n; i += LINE)
+        __builtin_prefetch((const char *)from + i);
 }
+
+enum { AHEAD_OBJECT = 512, AHEAD_BODY = 1024 }; /* with key and head; what leaves in one write with them */
 
 struct cache_object *cache_memory_find(struct cache_memory *m, const struct cache_key *key,
                                        const struct http_fields *request, bool *others)
@@ -106,6 +105,9 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
     struct cache_object *best = NULL;
     bool any = false;
     pthread_mutex_lock(&s->lock);
+    struct table_link *guess = table_guess(&s->table, key->hash);
+    if (guess)
+        fetch_ahead(&LIST_ENTRY(guess, struct cache_object, link)->magic, AHEAD_OBJECT);
     for (struct table_link *l = table_first(&s->table, key->hash); l; l = table_next(l, key->hash)) {
         struct cache_object *o = LIST_ENTRY(l, struct cache_object, link);
         if (!slice_eq(o->key, key->text))
@@ -115,13 +117,15 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
         if ((!o->vary.n || cache_vary_matches(o->vary, request)) &&
             (!best || (!best->vary.n && o->vary.n) || (!best->vary.n == !o->vary.n && newer(o, best))))
             best = o;
+        if (!o->twin)
+            break;
     }
     if (best)
         cache_object_ref(best);
     pthread_mutex_unlock(&s->lock);
     *others = any && !best;
     if (best) {
-        fetch_ahead(best);
+        fetch_ahead(best->whole.p, best->whole.n < AHEAD_BODY ? best->whole.n : AHEAD_BODY);
         unsigned hits = atomic_load_explicit(&best->hits, memory_order_relaxed);
         if (hits < HITS_MAX)
             atomic_store_explicit(&best->hits, hits + 1, memory_order_relaxed);
@@ -210,6 +214,8 @@ static void index_add(struct cache_memory *m, struct cache_object *o, bool main)
     struct shard *s = shard_of(m, o->hash);
     o->indexed = true;
     pthread_mutex_lock(&s->lock);
+    for (struct table_link *l = table_first(&s->table, o->hash); l; l = table_next(l, o->hash))
+        o->twin = LIST_ENTRY(l, struct cache_object, link)->twin = true;
     table_add(&s->table, &o->link, o->hash);
     pthread_mutex_unlock(&s->lock);
     queue_add(m, o, main);

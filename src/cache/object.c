@@ -74,8 +74,10 @@ static char *write_head(struct cache_object *o, char *start, const struct cache_
 
 struct cache_object *cache_object_new(const struct cache_object_make *m)
 {
+    const size_t align = _Alignof(struct http_field);
     size_t fields = (size_t)m->fields->n + 2, text = head_size(m) + m->key.text.n + m->vary.n;
-    size_t size = sizeof(struct cache_object) + fields * sizeof(struct http_field) + text;
+    text = (text + align - 1) / align * align;
+    size_t size = sizeof(struct cache_object) + text + fields * sizeof(struct http_field);
     struct cache_object *o = malloc(size);
     if (!o)
         return NULL;
@@ -84,18 +86,27 @@ struct cache_object *cache_object_new(const struct cache_object_make *m)
     atomic_init(&o->refs, 1);
     o->info = m->info;
     o->hash = m->key.hash;
-    o->fields = (struct http_fields){.v = (struct http_field *)(void *)(o + 1), .cap = (uint16_t)fields};
-    char *start = (char *)(o->fields.v + fields), *at = write_head(o, start, m);
+    char *at = o->text;
+    o->fields = (struct http_fields){.v = (struct http_field *)(void *)(at + text), .cap = (uint16_t)fields};
     o->key = slice_of(at, m->key.text.n);
     at = put(at, m->key.text);
     o->vary = slice_of(at, m->vary.n);
     at = put(at, m->vary);
-    CHECK((size_t)(at - start) <= text);
+    at = write_head(o, at, m);
+    CHECK((size_t)(at - o->text) <= text);
     o->etag = fields_get(&o->fields, F_ETAG);
     o->body = m->body ? cache_body_ref(m->body) : NULL;
-    o->partial = o->body && !cache_body_complete(o->body);
-    o->memory = size + (o->body ? o->body->memory : 0);
+    o->own = size;
+    cache_object_settle(o);
     return o;
+}
+
+void cache_object_settle(struct cache_object *o)
+{
+    const struct cache_body *b = o->body;
+    o->memory = o->own + (b ? b->memory : 0);
+    o->partial = b && !cache_body_complete(b);
+    o->whole = b && !o->partial && b->count == 1 ? cache_body_at(b, 0) : SLICE_NONE;
 }
 
 struct cache_object *cache_object_ref(struct cache_object *o)

@@ -5,7 +5,7 @@
  * Immutable once it is in an index, but for two atomic marks; counted by reference, so that a reader keeps what
  * it is sending while the index has moved on. Its fields are stored as they will be sent: `start` is the finished
  * head without Age, Cache-Status and the empty line, `head` the field lines of it, and `fields` points into those. One
- * allocation holds everything but the body; what a hit looks at stands together in front.
+ * allocation holds everything but the body; what a hit looks at stands together in it.
  */
 #pragma once
 
@@ -16,6 +16,14 @@
 #include "http/fresh.h"
 
 struct cache_object {
+    /* -- not looked at for a hit -- */
+    struct slice head; /* "Name: value\r\n" ... ; Content-Length among them when the body's length is known */
+    struct slice etag; /* {NULL, 0} without */
+    uint64_t hash;
+    size_t own, memory; /* bytes: without the body, and of all of it, as accounted */
+    struct list queue;
+    uint64_t ticket; /* the disk tier's: of the file that it was read from */
+    /* -- looked at -- */
     uint32_t magic;
     atomic_uint refs;
     atomic_uint hits;         /* capped small count, for the eviction policy */
@@ -23,21 +31,16 @@ struct cache_object {
     atomic_bool revalidating; /* one background validation at a time */
     bool partial;             /* the body has holes or an end that was not seen */
     bool short_end;           /* partial, and ends sooner than its origin says: the whole length is unknown */
-    bool in_main, indexed;    /* owned by the index (memory.c), as are `link` and `queue` */
+    bool in_main, indexed;    /* owned by the index (memory.c), as are `twin`, `link` and `queue` */
+    bool twin;                /* there may be others of the same key */
     struct table_link link;
     struct slice key, vary;
     struct slice start; /* "HTTP/1.1 200 OK\r\n", then `head` */
+    struct slice whole; /* the body, when it is complete and in one piece; else empty */
     struct cache_body *body;
     struct fresh_info info;
     struct http_fields fields;
-    /* -- not looked at for a hit -- */
-    struct slice head; /* "Name: value\r\n" ... ; Content-Length among them when the body's length is known */
-    struct slice etag; /* {NULL, 0} without */
-    uint64_t hash;
-    size_t memory; /* of all of it, as accounted */
-    struct list queue;
-    /* -- owned by the disk tier -- */
-    uint64_t ticket; /* of the file that it was read from */
+    char text[]; /* key, vary and start, then the array of the fields */
 };
 
 struct cache_object_make {
@@ -50,6 +53,8 @@ struct cache_object_make {
 /* Content-Length is added when the body is complete and has none; Date when there is none (RFC 9110 section
    6.6.1). NULL when out of memory. */
 struct cache_object *cache_object_new(const struct cache_object_make *);
+/* The body has got all that it will: `partial`, `whole` and `memory` as it is now. Before the object is in an index. */
+void cache_object_settle(struct cache_object *);
 struct cache_object *cache_object_ref(struct cache_object *);
 void cache_object_unref(struct cache_object *); /* NULL is accepted */
 

@@ -85,6 +85,11 @@ static char *put(char *at, struct slice s)
     return at + s.n;
 }
 
+static uint64_t body_size(const struct cache_object *o)
+{
+    return o->whole.n ? o->whole.n : o->body->length;
+}
+
 /* The head of a hit over HTTP/1: the object's own, as it stands there, and two lines more. */
 static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age, struct http_response *r)
 {
@@ -99,7 +104,7 @@ static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age
     r->fields = o->fields; /* only asked which ones there are */
     r->lines = slice_of(lines, (size_t)(at - lines));
     r->start = o->start;
-    r->length = o->body->length;
+    r->length = body_size(o);
     return NULL;
 }
 
@@ -144,7 +149,7 @@ static bool not_length_or_type(uint8_t id)
 static err_t send_bytes(struct job *j, const struct cache_object *o, uint64_t from, uint64_t n, tick until)
 {
     while (n) {
-        struct slice s = cache_body_at(o->body, from);
+        struct slice s = o->whole.n ? slice_from(o->whole, from) : cache_body_at(o->body, from);
         CHECK(s.n);
         s = slice_first(s, n < SIZE_MAX ? (size_t)n : SIZE_MAX);
         bool paged = s.n >= SEND_PAGES_MIN && cache_body_paged(o->body, from);
@@ -228,7 +233,7 @@ static err_t answer_whole(struct job *j, const struct cache_object *o, int64_t a
         TRY(reply_head(j->ex, &r, until));
     }
     if (o->body)
-        TRY(send_bytes(j, o, 0, o->body->length, until));
+        TRY(send_bytes(j, o, 0, body_size(o), until));
     return reply_end(j->ex, until);
 }
 

@@ -199,8 +199,7 @@ static struct cache_object *final_object(struct fetch *t)
     struct cache_object *o = t->object;
     struct cache_body *body = o->body;
     if (body->length != CACHE_LENGTH_UNKNOWN && !t->partner) {
-        o->memory += body->memory - sizeof *body;
-        o->partial = !cache_body_complete(body);
+        cache_object_settle(o);
         return cache_object_ref(o);
     }
     struct cache_body *whole = t->partner ? cache_body_new(body->length) : cache_body_ref(body);
