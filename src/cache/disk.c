@@ -127,29 +127,48 @@ static struct disk_entry *victim(struct cache_disk *d)
 
 /* ---- Start ---- */
 
-static void load_folder(struct cache_disk *d, const char *name, bool remove_all)
+/* One name of a folder into the index. Under the lock, so that a purge comes before or behind, not between the look at
+   the file and the entry. */
+static void load_name(struct cache_disk *d, int fd, const char *name, bool remove)
 {
-    int fd = openat(d->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir)
+    unsigned long long key_name, vary_name;
+    struct stat st;
+    if (remove || sscanf(name, "%16llx-%16llx", &key_name, &vary_name) != 2) {
+        unlinkat(fd, name, 0);
         return;
-    for (struct dirent *f; (f = readdir(dir));) {
-        unsigned long long key_name, vary_name;
-        struct stat st;
-        if (f->d_name[0] == '.' || fstatat(fd, f->d_name, &st, AT_SYMLINK_NOFOLLOW))
-            continue;
-        if (remove_all || sscanf(f->d_name, "%16llx-%16llx", &key_name, &vary_name) != 2) {
-            unlinkat(fd, f->d_name, 0);
-            continue;
-        }
-        pthread_mutex_lock(&d->lock);
-        struct disk_entry *x = entry_find(d, key_name, vary_name);
-        x = x ? NULL : entry_add(d, key_name, vary_name, charge((uint64_t)st.st_size));
-        if (x)
-            x->stale = !(st.st_mode & S_IWUSR);
-        pthread_mutex_unlock(&d->lock);
     }
-    closedir(dir);
+    pthread_mutex_lock(&d->lock);
+    bool there = !fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) && !entry_find(d, key_name, vary_name);
+    struct disk_entry *x = there ? entry_add(d, key_name, vary_name, charge((uint64_t)st.st_size)) : NULL;
+    if (x)
+        x->stale = !(st.st_mode & S_IWUSR);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void load_names(struct cache_disk *d, const char *folder, bool remove_all)
+{
+    int fd = openat(d->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *f; dir && (f = readdir(dir));)
+        if (f->d_name[0] != '.')
+            load_name(d, fd, f->d_name, remove_all);
+    if (dir)
+        closedir(dir);
+}
+
+void disk_load_folder(struct cache_disk *d, unsigned i)
+{
+    char name[8];
+    pthread_mutex_lock(&d->lock);
+    bool loaded = d->folder_loaded[i];
+    pthread_mutex_unlock(&d->lock);
+    if (loaded)
+        return;
+    snprintf(name, sizeof name, "%02x", i);
+    load_names(d, name, false);
+    pthread_mutex_lock(&d->lock);
+    d->folder_loaded[i] = true;
+    pthread_mutex_unlock(&d->lock);
 }
 
 /* Victims go until the limit holds, a few at a time. They are unlinked under the lock, so that what the index counts is
@@ -172,11 +191,8 @@ static void trim(struct cache_disk *d)
 static err_t load_work(void *arg)
 {
     struct cache_disk *d = arg;
-    char name[8];
-    for (int i = 0; i < 256; i++) {
-        snprintf(name, sizeof name, "%02x", i);
-        load_folder(d, name, false);
-    }
+    for (unsigned i = 0; i < 256; i++)
+        disk_load_folder(d, i);
     trim(d); /* the limit may have been lowered */
     pthread_mutex_lock(&d->lock);
     d->loaded = true;
@@ -186,7 +202,7 @@ static err_t load_work(void *arg)
 
 err_t cache_disk_load(struct cache_disk *d, tick until)
 {
-    load_folder(d, "new", true); /* before anybody writes there */
+    load_names(d, "new", true); /* before anybody writes there */
     return offload(load_work, d, until);
 }
 

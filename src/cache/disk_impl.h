@@ -26,7 +26,11 @@ struct cache_disk {
     uint64_t bytes, limit, objects, tickets;
     int dir, writing;
     bool loaded; /* nothing is written before the index knows what is there: the limit would not hold */
+    bool folder_loaded[256];
 };
+
+/* Read one folder into the index, unless it is there. Locks by itself. */
+void disk_load_folder(struct cache_disk *, unsigned i);
 
 /* The file of an entry below the folder. */
 void disk_path(uint64_t key_name, uint64_t vary_name, char out[PATH_ROOM]);

@@ -23,6 +23,7 @@ int cache_disk_purge(struct cache_disk *d, const struct cache_key *key, bool sof
 {
     uint64_t key_name = slice_hash(key->text, NAME_SEED);
     int n = 0;
+    disk_load_folder(d, (unsigned)(key_name >> 56)); /* right after the start it may not be in the index yet */
     pthread_mutex_lock(&d->lock);
     for (struct table_link *l = table_first(&d->table, key_name), *next; l; l = next) {
         struct disk_entry *x = LIST_ENTRY(l, struct disk_entry, link);

@@ -238,7 +238,7 @@ static err_t ask(void *arg)
     if (!c->control)
         return fault(E_USAGE, "--control SOCKET says which proxy to ask");
     err_t e = buf_format(&line, "%s%s %s", c->verb, c->soft ? "-soft" : "", c->what);
-    e = e ? e : proxy_control_ask(c->control, buf_slice(&line), &out, after(10000));
+    e = e ? e : proxy_control_ask(c->control, buf_slice(&line), &out, after(600000)); /* a prefix opens every file */
     if (!e)
         fwrite(out.p, 1, out.n, stdout);
     buf_free(&line);

@@ -232,7 +232,7 @@ class Rules(Proxy):
         why = self.run_l7(['proxy', 'why', '--control', control, self.base + '/a'])[1]
         self.assertIn('1 stored\n  in memory: status 200', why)
         self.assertIn('answered from here: fresh', why)
-        self.assertIn('1 purged', self.run_l7(['proxy', 'purge', '--soft', '--control', control, self.base + '/*'])[1])
+        self.assertIn('1 purged', self.run_l7(['proxy', 'purge', '--soft', '--control', control, self.base.upper() + '/*'])[1])
         why = self.run_l7(['proxy', 'why', '--control', control, self.base + '/a'])[1]
         self.assertIn('validated first', why)
         self.assertIn('1 purged', self.run_l7(['proxy', 'purge', '--control', control, self.base + '/a'])[1])

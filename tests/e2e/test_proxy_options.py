@@ -225,7 +225,7 @@ class AddressForm(Case):
         links = {}
         self.behind(lambda c, r: c.sendall(answer('', status='302 Found', Cache_Control='no-store', **links)))
         p = self.proxy()
-        for link, want in (('http://{o}/x?y#z', '/{o}/x?y#z'), ('/x', '/{o}/x'), ('x', 'x'), ('?q', '?q'), ('../up', '../up'), ('//b.test/x', '/b.test/x'),
+        for link, want in (('http://{o}/x?y#z', '/{o}/x?y#z'), ('/x', '/{o}/x'), ('x', 'x'), ('?q', '?q'), ('../up', '/{o}/up'), ('../../../up', '/{o}/up'), ('//b.test/x', '/b.test/x'),
                            ('http://b.test', '/b.test'), ('https://b.test:8/x', '/https://b.test:8/x'), ('mailto:a@b', 'mailto:a@b'), ('#f', '#f'),
                            ('http://[::1]:8/x', '/[::1]:8/x')):
             for name in ('Location', 'Content-Location'):
@@ -281,6 +281,12 @@ class Parent(Case):
         p = self.proxy('--parent', f'http://{at}')
         self.assertEqual(self.curl('-x', p.url, '-U', 'ann:s@crt', f'http://{self.o}/c'), 'GET /c 0')
         self.assertEqual(self.curl('-p', '-x', p.url, '-U', 'ann:s@crt', f'http://{self.o}/d'), 'GET /d 0')
+        for request in (f'GET http://{self.o}/e', f'CONNECT {self.o}'):  # without one, the client hears of it in both ways
+            status, fields, _ = self.fields(p, f'{request} HTTP/1.1\r\nHost: {self.o}\r\nConnection: close\r\n\r\n'.encode())
+            self.assertEqual((status, dict(fields)['proxy-authenticate'][:18]), (407, 'basic realm="l7 pr'))
+        p = self.proxy('--parent', f'http://ann:wrong@{at}')  # nothing that the client could say
+        self.assertIn('the parent proxy answered 407', harness.dialogue(p.port, f'CONNECT {self.o} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+                                                                        .encode()).decode())
 
     def test_tls_through_a_parent_and_to_a_parent(self):
         folder = certificates(self)

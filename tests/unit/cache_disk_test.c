@@ -176,6 +176,33 @@ static void marks_as_stale(void *arg)
     cache_disk_free(d);
 }
 
+/* What is purged before the index knows that it is there must not appear later. */
+static void purges_while_it_starts(void *arg)
+{
+    (void)arg;
+    struct cache_disk *d;
+    int n;
+    struct cache_object *hard = make(1, 10, ""), *soft = make(2, 10, "");
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
+    for (unsigned i = 1; i < 5; i++)
+        assert_ok(put(d, i, 10, ""));
+    cache_disk_free(d);
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_int_equal(cache_disk_purge(d, &(struct cache_key){hard->key, hard->hash}, false), 1);
+    assert_int_equal(cache_disk_purge(d, &(struct cache_key){soft->key, soft->hash}, true), 1);
+    assert_ok(cache_disk_purge_prefix(d, S("http://x/3"), false, &n, TICK_NEVER));
+    assert_int_equal(n, 1);
+    assert_ok(cache_disk_load(d, TICK_NEVER));
+    assert_false(has(d, 1, 10, ""));
+    assert_true(is_stale(d, 2, ""));
+    assert_false(has(d, 3, 10, ""));
+    assert_true(has(d, 4, 10, "") && !is_stale(d, 4, ""));
+    cache_object_unref(hard);
+    cache_object_unref(soft);
+    cache_disk_free(d);
+}
+
 static void finds_damage(void *arg)
 {
     (void)arg;
@@ -285,6 +312,11 @@ static void test_marks_as_stale(void **state)
     (void)state;
     on_a_loop(marks_as_stale);
 }
+static void test_purges_while_it_starts(void **state)
+{
+    (void)state;
+    on_a_loop(purges_while_it_starts);
+}
 static void test_finds_damage(void **state)
 {
     (void)state;
@@ -321,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_survives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_as_stale, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purges_while_it_starts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finds_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_starts_without_opening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keeps_its_limit, set_up, tear_down),

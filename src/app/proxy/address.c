@@ -99,8 +99,8 @@ static struct slice move_link(struct job *j, struct slice link)
         fault_clear();
         return link;
     }
-    if (!parsed.host.n && !slice_starts(link, S("/")))
-        return link; /* relative to the page: right as it is */
+    if (!parsed.host.n && !slice_starts(link, S("/")) && slice_find_slice(link, S("..")) == SIZE_MAX)
+        return link; /* relative to the page and below it: right as it is */
     if (uri_resolve(j->arena, &j->target, &parsed, &u) || !slice_starts_case(u.scheme, S("http"))) {
         fault_clear();
         return link;

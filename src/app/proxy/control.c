@@ -101,6 +101,17 @@ static err_t command_why(struct proxy *p, struct slice url, struct buf *out)
     return e;
 }
 
+/* Keys are written in one way only: a prefix that holds the whole authority is put into that form, too. */
+static struct slice prefix_of(struct slice prefix, struct arena *a)
+{
+    struct cache_key key;
+    size_t at = slice_find_slice(prefix, S("://"));
+    if (at != SIZE_MAX && slice_find(prefix, '/', at + 3) != SIZE_MAX && !key_of(prefix, a, &key))
+        return key.text;
+    fault_clear();
+    return prefix;
+}
+
 static err_t command_purge(struct proxy *p, struct slice what, bool soft, struct buf *out)
 {
     struct arena a = {0};
@@ -108,7 +119,7 @@ static err_t command_purge(struct proxy *p, struct slice what, bool soft, struct
     int n = 0;
     err_t e;
     if (slice_ends(what, S("*"))) {
-        e = store_purge_prefix(p, slice_first(what, what.n - 1), soft, &n, after(DISK_MS));
+        e = store_purge_prefix(p, prefix_of(slice_first(what, what.n - 1), &a), soft, &n, after(DISK_MS));
     } else {
         e = key_of(what, &a, &key);
         n = e ? 0 : store_purge(p, &key, soft);
@@ -152,14 +163,13 @@ static void serve_one(struct proxy *p, int fd)
     struct buf in = {.max = COMMAND_MAX}, out = {0};
     struct slice line;
     size_t took;
-    char text[400];
     stream_tcp_init(&s, fd);
     err_t e = stream_line(&s.stream, &in, &line, &took, after(COMMAND_MS));
     if (!e) {
         e = command(p, line, &out);
         if (e) {
             out.n = 0;
-            e = buf_format(&out, "error: %s\n", fault_text(e, text, sizeof text));
+            e = buf_format(&out, "error: %s\n", *fault_detail() ? fault_detail() : e->text);
         }
         e = e ? e : stream_write(&s.stream, buf_slice(&out), after(COMMAND_MS));
     }
@@ -208,6 +218,6 @@ err_t proxy_control_ask(const char *path, struct slice line, struct buf *out, ti
         return e;
     fault_clear();
     return slice_starts(buf_slice(out), S("error: "))
-               ? fault(E_DATA, "%.*s", (int)(out->n > 8 ? out->n - 8 : 0), out->p + 7)
+               ? fault(E_STATUS, "%.*s", (int)(out->n > 8 ? out->n - 8 : 0), out->p + 7)
                : NULL;
 }

@@ -86,8 +86,24 @@ static err_t connect_parent(struct job *j, struct call *c, struct stream **out, 
                                .fresh = true};
     TRY(client_open(&j->here->http1, &r, c, origin_until(j)));
     if (c->response.status / 100 != 2)
-        return fault(E_REFUSED, "the parent proxy answered %u", c->response.status);
+        return fault(E_STATUS, "the parent proxy answered %u", c->response.status);
     return call_detach(c, out, early);
+}
+
+/* A parent that wants a login which only the client can have: its challenge goes to the client, as with any request. */
+static bool wants_clients_login(const struct job *j, const struct call *c)
+{
+    return c->response.status == 407 && !j->p->parent_proxy.authorization.n && !proxy_logs_in(j->p);
+}
+
+static err_t pass_challenge(struct job *j, const struct call *c, tick until)
+{
+    struct http_fields challenge = {0};
+    uint16_t at = 0;
+    for (struct slice one; fields_line(&c->response.fields, F_PROXY_AUTHENTICATE, &at, &one);)
+        if (!fields_add_id(j->arena, &challenge, F_PROXY_AUTHENTICATE, one))
+            return E_NO_MEMORY;
+    return reply_error_fields(j->ex, 407, S("The parent proxy wants a user name and a password."), &challenge, until);
 }
 
 static err_t open_far_side(struct job *j, struct call *c, struct stream **far, struct slice *early)
@@ -114,9 +130,10 @@ err_t tunnel_connect(struct job *j, tick until)
         return job_refuse(j, 403, "The rules of this proxy do not allow that destination.", until);
     err_t e = open_far_side(j, c, &far, &far_early);
     if (e) {
+        e = wants_clients_login(j, c) ? pass_challenge(j, c, until) : job_error(j, e, until);
         if (j->p->o.parent)
             call_close(c);
-        return job_error(j, e, until);
+        return e;
     }
     stat_add(STAT_TUNNELS, 1);
     e = exchange_detach(j->ex, &near, &near_early);
