@@ -3,12 +3,11 @@
  * mail_sendmail.c -- l7 mail sendmail, also when the program is called "sendmail": what cron, mail(1) and scripts call.
  * The server and the account come from l7.conf.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/mail/content.h"
 #include "cmd/mail.h"
 #include "cmd/oneshot.h"
 #include "cmd/verb.h"
@@ -55,11 +54,13 @@ static err_t ignore(void *conf, const char *value)
 /* Copy the standard input up to its end, or to a line of a single dot, into a file without a name. */
 static err_t read_input(bool keep_dots, int *out)
 {
-    const char *dir = getenv("TMPDIR");
-    int fd = open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!f)
-        return fault(err_errno(errno), "no room to keep the message");
+    int fd;
+    TRY(content_nameless("the message", &fd));
+    FILE *f = fdopen(fd, "w");
+    if (!f) {
+        close(fd);
+        return fault(E_NO_MEMORY, "keeping the message");
+    }
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;

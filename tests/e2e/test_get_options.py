@@ -4,11 +4,13 @@
 takes uploads and is the proxy, nginx limits, redirects, sets cookies and asks for certificates."""
 import base64
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import time
 
@@ -268,6 +270,8 @@ class Nginx(Get):
     def test_unix_socket_and_resolve(self):
         path = os.path.join(self.tmpdir, 's')
         url = self.start_nginx(server=f'listen unix:{path};', location='return 200 $http_host;')
+        with socket.socket(socket.AF_UNIX) as probe:  # the port may be open before the socket is
+            self.wait_until(lambda: probe.connect_ex(path) in (0, errno.EISCONN))
         self.assertEqual(self.ok('--unix-socket', path, 'http://any.test.invalid/'), 'any.test.invalid')
         port = url.rsplit(':', 1)[1]
         self.assertEqual(self.ok('--resolve', f'a.test.invalid:{port}:127.0.0.1', f'http://a.test.invalid:{port}/'),

@@ -501,6 +501,13 @@ class Queue(Case):
         self.send(server.port, '--text', 'hi', '--queue', self.dir)
         self.assertEqual((len(self.raw()), self.entries()), (1, []))
 
+    def test_long_input_where_every_file_has_a_name(self):
+        server = self.sink()
+        text = 'a line of text\n' * 30000
+        self.send(server.port, '--body', '-', input=text, env={**self.preload('no_tmpfile'), 'TMPDIR': self.tmpdir})
+        self.assertEqual(self.message().get_content(), text)
+        self.assertEqual([f for f in os.listdir(self.tmpdir) if f.startswith('l7.')], [])
+
     def test_only_those_who_wait_are_tried_again(self):
         server = self.sink('--fault', 'rcpt=later:450', '--fault', 'rcpt=bad:550')
         self.send(server.port, '--text', 'hi', '--queue', self.dir, to=['now@x', 'later@x', 'bad@x'], check=3)
@@ -525,6 +532,15 @@ class Queue(Case):
         self.assertNotEqual(p.returncode, 0)
         self.assertIn(b'writing to the queue', p.stderr)
         self.assertEqual([f for f in os.listdir(self.dir) if f != 'lock'], [])
+
+    def test_an_entry_that_names_somebody_twice(self):
+        """Edited by hand: the fates are told by their places, so it is not sent."""
+        self.send(harness.free_port(), '--text', 'hi', '--queue', self.dir, to=['one@x', 'two@x'])
+        name, = glob.glob(self.dir + '/*.env')
+        text = pathlib.Path(name).read_text()
+        pathlib.Path(name).write_text(text.replace('two@x', 'one@x'))
+        self.assertIn('names a recipient twice', self.flush(self.sink().port, '--all', check=65))
+        self.assertEqual((self.raw(), self.entries()[0]['to']), ([], ['one@x', 'one@x']))
 
     def test_one_flush_at_a_time(self):
         self.send(harness.free_port(), '--queue', self.dir)

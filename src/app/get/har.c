@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* har.c -- --har FILE: every request and response as an HTTP Archive 1.2, for the browsers' and other people's viewers.
    Bodies are not kept, and secrets are masked unless --trace-secrets. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "app/get/get_impl.h"
 #include "base/json.h"
@@ -161,10 +158,5 @@ err_t har_write(const struct run *r)
             entry(&j, h, r->conf->trace_secrets);
     json_close(&j, ']'), json_close(&j, '}'), json_close(&j, '}');
     TRY(json_end_line(&j));
-    int fd = open(r->conf->har, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return fault(err_errno(errno), "%s", r->conf->har);
-    ssize_t n = write(fd, b.p, b.n);
-    close(fd);
-    return n == (ssize_t)b.n ? NULL : fault(E_IO, "%s", r->conf->har);
+    return buf_write_file(&b, r->conf->har);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* hop.c -- one request and its response, kept for --timing, --har and -w, and shown by -v. */
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -77,7 +76,7 @@ static err_t dump(const struct transfer *t)
 {
     int fd = t->run->dump_fd;
     if (fd >= 0 && write(fd, t->head.p, t->head.n) != (ssize_t)t->head.n)
-        return fault(err_errno(errno), "%s", t->run->conf->dump_header);
+        return fault(E_IO, "%s", t->run->conf->dump_header);
     return NULL;
 }
 

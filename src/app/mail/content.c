@@ -54,19 +54,27 @@ static err_t write_all(int fd, const char *p, size_t n)
     return NULL;
 }
 
-static int nameless_file(void)
+err_t content_nameless(const char *name, int *out)
 {
     const char *dir = getenv("TMPDIR");
-    return open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    AUTO(buf_free) struct buf path = {0};
+    dir = dir && *dir ? dir : "/tmp";
+    *out = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*out < 0 && errno == EOPNOTSUPP) { /* overlayfs before Linux 6.3, NFS */
+        TRY(buf_format(&path, "%s/l7.XXXXXX%c", dir, 0));
+        *out = mkostemp(path.p, O_CLOEXEC);
+        if (*out >= 0)
+            unlink(path.p);
+    }
+    return *out < 0 ? fault(err_errno(errno), "%s: no room to keep it", name) : NULL;
 }
 
 /* The rest of a long input goes to a file that has no name. */
 static err_t spool(int fd, char *buffer, size_t have, const char *name, struct content_files *files,
                    struct mime_content *out)
 {
-    int file = nameless_file();
-    if (file < 0)
-        return fault(err_errno(errno), "%s: no room to keep it", name);
+    int file;
+    TRY(content_nameless(name, &file));
     TRY(keep_open(files, file, name));
     uint64_t size = 0;
     while (have) {

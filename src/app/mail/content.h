@@ -21,4 +21,7 @@ struct content_files { /* descriptors to close when the message is gone */
 MUST err_t content_open(const char *path, struct arena *, struct content_files *, struct mime_content *);
 /* From a descriptor that is read to its end (and stays the caller's). */
 MUST err_t content_read(int fd, const char *name, struct arena *, struct content_files *, struct mime_content *);
+/* A file below $TMPDIR or /tmp, open for both, that no other program can open; `name` says in the fault note what was
+   to be kept. The descriptor is the caller's. */
+MUST err_t content_nameless(const char *name, int *out);
 void content_files_close(struct content_files *);

@@ -90,6 +90,8 @@ static err_t open_entry(struct flush *f, struct queue_entry *q)
     struct mail_options o = {.message = path, .envelope_from = from, .rcpts = {to, n}};
     bool fits = len > 0 && (size_t)len < sizeof path;
     err_t e = fits ? mail_draft_open(&o, &f->draft) : fault(E_USAGE, "--queue: the path is too long");
+    if (!e && f->draft.rcpts.n != n) /* their fates are told by their places */
+        e = fault(E_DATA, "%s.env names a recipient twice, or more than one in a line", q->id);
     f->draft.notify = q->notify;
     f->draft.ret = (enum smtp_ret)q->ret;
     f->draft.envid = q->envid;
