@@ -239,6 +239,20 @@ class Rules(Proxy):
         self.curl('-x', p.url, self.base + '/a')
         self.assertEqual(self.origin.count('/a'), 2)
 
+    def test_why_something_is_not_stored(self):
+        origin = Origin(self, {'/a': lambda h: h.reply(200, b'x', {'Cache-Control': h.headers['X']})})
+        base, control = f'http://127.0.0.1:{origin.port}', os.path.join(self.tmpdir, 'control')
+        p = self.proxy('--control', control)
+        why = lambda: self.run_l7(['proxy', 'why', '--control', control, base + '/a'])[1]  # noqa: E731
+        self.assertEqual(why(), f'key {base}/a\n0 stored\n')
+        for say, want in (('no-store', 'says no-store'), ('private', 'is private'), ('public', 'no freshness of its own')):
+            self.curl('-x', p.url, '-H', 'X: ' + say, base + '/a')
+            self.assertRegex(why(), f'0 stored\n  the last answer was not stored: .*{want}')
+        self.curl('-x', p.url, '-H', 'X: max-age=60', base + '/a')
+        self.assertIn('1 stored\n', why())
+        self.run_l7(['proxy', 'purge', '--control', control, base + '/a'])
+        self.assertEqual(why(), f'key {base}/a\n0 stored\n', 'that was about another answer')
+
 
 class Disk(Proxy):
     def setUp(self):

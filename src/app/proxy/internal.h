@@ -36,6 +36,11 @@ struct proxy_loop { /* one a worker, used on its loop only */
     unsigned active; /* exchanges, fillers, checks: whoever may be using the clients */
     bool started, draining;
 };
+enum { REFUSALS = 1024 };
+struct refusal { /* why the last answer for a key was not stored; a newer key may take the place */
+    _Atomic uint64_t hash;
+    const char *_Atomic why;
+};
 struct proxy {
     struct proxy_options o;
     int workers;
@@ -49,6 +54,7 @@ struct proxy {
     struct buf auth;              /* contents of the auth file */
     struct arena arena;           /* what lives as long as this */
     _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
+    struct refusal refusals[REFUSALS];
     struct listen_point control;
 };
 
@@ -116,6 +122,7 @@ MUST static inline err_t fetch_interims_sent(struct job *j, tick until)
 {
     return j->interims_open ? fetch_interims_wait(j, until) : NULL;
 }
+const char *fetch_refusal(struct proxy *, const struct cache_key *); /* a sentence for `why`, or NULL */
 void fetch_free_spares(struct proxy_loop *);
 
 /* -- store.c -- */

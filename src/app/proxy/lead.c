@@ -32,6 +32,31 @@ static bool marked(struct job *j)
     return (v >> 32) == (j->key.hash >> 32) && (uint32_t)v > (uint32_t)(now() / TICK_S);
 }
 
+/* ---- Why something is not there, for those who ask ---- */
+
+static struct refusal *refusal_slot(struct proxy *p, const struct cache_key *key)
+{
+    return &p->refusals[key->hash % REFUSALS];
+}
+
+static void note_refusal(struct job *j, const char *why)
+{
+    struct refusal *r = refusal_slot(j->p, &j->key);
+    if (atomic_load_explicit(&r->hash, memory_order_relaxed) == j->key.hash &&
+        atomic_load_explicit(&r->why, memory_order_relaxed) == why)
+        return; /* as before: no cache line moves */
+    atomic_store(&r->hash, 0);
+    atomic_store(&r->why, why);
+    atomic_store(&r->hash, why ? j->key.hash : 0);
+}
+
+const char *fetch_refusal(struct proxy *p, const struct cache_key *key)
+{
+    struct refusal *r = refusal_slot(p, key);
+    const char *why = atomic_load(&r->hash) == key->hash ? atomic_load(&r->why) : NULL;
+    return atomic_load(&r->hash) == key->hash ? why : NULL;
+}
+
 /* ---- Straight through ---- */
 
 static bool stands_for_get(struct job *j, const struct fetch *t)
@@ -231,6 +256,7 @@ static err_t answered(struct job *j, struct fetch *t, tick until)
 {
     head_came(j, t);
     const char *why = fill_refused(j, t);
+    note_refusal(j, why);
     if (!why) {
         j->verdict.stored = true;
         j->verdict.fwd_status = 0;
