@@ -84,7 +84,12 @@ static inline bool ascii_alpha(char c)
 /* -1 when `c` is no hexadecimal digit. */
 int ascii_hex(char c);
 
-bool slice_eq_case(struct slice a, struct slice b); /* equal but for ASCII case */
+bool slice_same_case(const char *, const char *, size_t n);
+/* Equal but for ASCII case. */
+static inline bool slice_eq_case(struct slice a, struct slice b)
+{
+    return a.n == b.n && slice_same_case(a.p, b.p, a.n);
+}
 bool slice_starts_case(struct slice s, struct slice head);
 /* Equal, found out in a time that depends on the lengths only: for passwords and tokens that a peer guesses at. */
 bool slice_eq_secret(struct slice a, struct slice b);

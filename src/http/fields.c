@@ -80,23 +80,43 @@ static inline bool value_char(char c)
 }
 
 /* Eight bytes at once, of which none is below 0x20 or DEL; a false "no" is possible. */
-static inline bool eight_plain(const char *p)
+static inline bool plain(uint64_t w)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    uint64_t w, del;
-    memcpy(&w, p, sizeof w);
-    del = w ^ ones * 0x7f;
+    uint64_t del = w ^ ones * 0x7f;
     return !(((w - ones * 0x20) & ~w & high) | ((del - ones) & ~del & high));
+}
+
+static inline uint64_t eight(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+static inline uint64_t four(const char *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* The last piece overlaps with what was looked at before it. */
+static bool all_plain(const char *p, size_t n)
+{
+    if (n < 8)
+        return n >= 4 && plain(four(p) << 32 | four(p + n - 4));
+    for (size_t i = 0; i < n - 8; i += 8)
+        if (!plain(eight(p + i)))
+            return false;
+    return plain(eight(p + n - 8));
 }
 
 bool fields_value_ok(struct slice value)
 {
-    size_t i = 0;
-    while (value.n - i >= 8 && eight_plain(value.p + i))
-        i += 8;
-    if (i && value.n - i < 8 && eight_plain(value.p + value.n - 8)) /* the rest, with some that was looked at */
+    if (all_plain(value.p, value.n))
         return true;
-    for (; i < value.n; i++)
+    for (size_t i = 0; i < value.n; i++)
         if (!value_char(value.p[i]))
             return false;
     return true;

@@ -90,9 +90,12 @@ static err_t add_fields(const struct http_fields *f, struct buf *out)
         n += f->v[i].name.n + f->v[i].value.n + 4;
     }
     TRY(buf_room(out, n, &at));
-    for (uint16_t i = 0; i < f->n; i++)
-        if (!is_framing(&f->v[i]))
-            at = h1_put_field(at, f->v[i].name, f->v[i].value);
+    for (uint16_t i = 0, from = 0; i <= f->n; i++) {
+        if (i < f->n && !is_framing(&f->v[i]))
+            continue;
+        at = h1_put_fields(at, f->v + from, (uint16_t)(i - from));
+        from = (uint16_t)(i + 1);
+    }
     out->n = (size_t)(at - out->p);
     return NULL;
 }

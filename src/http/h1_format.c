@@ -52,6 +52,36 @@ bool h1_field_ok(const struct http_field *f)
     return f->checked || ((f->id != F_OTHER || fields_name_ok(f->name)) && fields_value_ok(f->value));
 }
 
+/* Does it stand in the message that it was parsed out of as it would be written? Most do. */
+static bool as_written(const struct http_field *f)
+{
+    const char *behind = f->name.p + f->name.n;
+    return f->checked && f->value.p == behind + 2 && behind[0] == ':' && behind[1] == ' ';
+}
+
+/* And the next one right behind it? */
+static bool go_on(const struct http_field *f, const struct http_field *next)
+{
+    const char *behind = f->value.p + f->value.n;
+    return as_written(next) && next->name.p == behind + 2 && behind[0] == '\r' && behind[1] == '\n';
+}
+
+char *h1_put_fields(char *at, const struct http_field *f, uint16_t n)
+{
+    for (const struct http_field *end = f + n, *last; f < end; f = last + 1) {
+        last = f;
+        if (!as_written(f)) {
+            at = h1_put_field(at, f->name, f->value);
+            continue;
+        }
+        while (last + 1 < end && go_on(last, last + 1))
+            last++;
+        at = put(at, slice_of(f->name.p, (size_t)(last->value.p + last->value.n - f->name.p)));
+        at = put(at, S("\r\n"));
+    }
+    return at;
+}
+
 err_t h1_format_field(struct buf *b, struct slice name, struct slice value)
 {
     struct http_field one = {.name = name, .value = value};
@@ -68,8 +98,7 @@ err_t h1_format_fields(struct buf *b, const struct http_fields *f)
         n += f->v[i].name.n + f->v[i].value.n + 4;
     }
     TRY(buf_room(b, n, &at));
-    for (uint16_t i = 0; i < f->n; i++)
-        at = h1_put_field(at, f->v[i].name, f->v[i].value);
+    h1_put_fields(at, f->v, f->n);
     b->n += n;
     return NULL;
 }

@@ -16,6 +16,8 @@ MUST err_t h1_format_status_line(struct buf *, uint16_t status, struct slice rea
 bool h1_field_ok(const struct http_field *);
 /* "name: value\r\n" to where there is room for it; returns what follows. */
 char *h1_put_field(char *at, struct slice name, struct slice value);
+/* The same of several; lines that stand one behind the other in the message that they came in are copied as one. */
+char *h1_put_fields(char *at, const struct http_field *, uint16_t n);
 MUST err_t h1_format_field(struct buf *, struct slice name, struct slice value);
 MUST err_t h1_format_fields(struct buf *, const struct http_fields *);
 MUST err_t h1_format_end(struct buf *);

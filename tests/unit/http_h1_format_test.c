@@ -4,6 +4,8 @@
 #include "http/access_log.h"
 #include "http/clients.h"
 #include "http/exchange.h"
+#include "http/fields.h"
+#include "http/h1_parse.h"
 #include "http/media.h"
 #include "unit.h"
 
@@ -34,6 +36,28 @@ static void nothing_that_splits_a_line(void **state)
     assert_err(h1_format_status_line(&b, 200, S("a\nb")), E_INTERNAL);
     assert_int_equal(b.n, 0);
     buf_free(&b);
+}
+
+/* Lines go on as they came only where that is how they would be written; dropped and added ones part the runs. */
+static void lines_that_came_in_one_piece(void **state)
+{
+    (void)state;
+    static const char in[] = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nVia:x\r\nC : 3\r\nD:  4 \r\nE: \r\nF:\r\nG: 5\n"
+                             "Age: 7\r\nH:\t8\r\nI: 9 9\r\n\r\n";
+    struct h1_parse parse = {.accept_lf = true};
+    struct http_response r = {0};
+    struct arena a = {0};
+    struct buf b = {0};
+    size_t used;
+    bool headless;
+    assert_ok(h1_parse_response(&parse, slice_z(in), &a, &r, &used, &headless));
+    fields_remove(&r.fields, F_AGE);
+    assert_true(fields_add_id(&a, &r.fields, F_VIA, S("1.1 l7")));
+    assert_ok(h1_format_fields(&b, &r.fields));
+    assert_slice(buf_slice(&b), "A: 1\r\nB: 2\r\nVia: x\r\nC: 3\r\nD: 4\r\nE: \r\nF: \r\nG: 5\r\nH: 8\r\nI: 9 9\r\n"
+                                "Via: 1.1 l7\r\n");
+    buf_free(&b);
+    arena_reset(&a);
 }
 
 static void html(void **state)
@@ -113,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads),
         cmocka_unit_test(nothing_that_splits_a_line),
+        cmocka_unit_test(lines_that_came_in_one_piece),
         cmocka_unit_test(html),
         cmocka_unit_test(media),
         cmocka_unit_test(clients_are_counted_by_address_or_network),

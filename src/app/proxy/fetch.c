@@ -25,7 +25,10 @@ struct fetch *fetch_new(struct job *j)
     } else if (!(t = malloc(sizeof *t))) {
         return NULL;
     }
-    *t = (struct fetch){.job = j, .p = j->p, .here = l};
+    memset(t, 0, offsetof(struct fetch, rules));
+    t->job = j;
+    t->p = j->p;
+    t->here = l;
     return t;
 }
 
@@ -254,7 +257,6 @@ static err_t check_switch(const struct job *j, const struct http_response *r)
 static err_t open_call(struct fetch *t, struct client *client)
 {
     bool uploads = t->request.body.present && t->request.body.length;
-    t->call = (struct call){0};
     t->open = true;
     t->request_ns = wall_now();
     t->job->upload_sent = 0;

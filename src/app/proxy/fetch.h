@@ -14,11 +14,8 @@ struct fetch {
     struct job *job;    /* who asks; NULL once the filler has taken over */
     struct proxy *p;
     struct proxy_loop *here;
-    struct call call;
-    struct client_request request;
     struct http_fields fields;       /* of the request, in the job's arena */
     int64_t request_ns, response_ns; /* wall clock */
-    struct fresh_rules rules;
     struct fresh_info info;
     struct cache_flight *flight;
     struct cache_object *object;  /* being filled */
@@ -27,6 +24,10 @@ struct fetch {
     uint64_t end;                 /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
     bool short_end;               /* as in the object */
     bool open;                    /* client_open has been called */
+    /* -- not cleared for the next one: each is made before it is read -- */
+    struct fresh_rules rules;
+    struct client_request request;
+    struct call call;
 };
 
 /* What the cache adds to the request: conditions, or a range that is missing. */

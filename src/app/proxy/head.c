@@ -138,7 +138,7 @@ err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_
 
 static bool stripped(const struct cache_control *cc, struct slice name)
 {
-    for (int i = 0; cc && i < cc->strip_count; i++) {
+    for (int i = 0; i < cc->strip_count; i++) {
         struct slice rest = cc->strip[i], one;
         while (fields_cut(&rest, &one))
             if (slice_eq_case(one, name))
@@ -153,7 +153,7 @@ err_t head_from_origin(const struct http_fields *in, uint8_t version, const stru
     bool any_listed = fields_has(in, F_CONNECTION);
     for (uint16_t i = 0; i < in->n; i++) {
         const struct http_field *f = &in->v[i];
-        if (hop(f) || (any_listed && head_listed(in, f->name)) || stripped(strip, f->name))
+        if (hop(f) || (any_listed && head_listed(in, f->name)) || (strip && stripped(strip, f->name)))
             continue;
         if (strip && (f->id == F_PROXY_AUTHENTICATE || f->id == F_PROXY_AUTHENTICATION_INFO))
             continue; /* RFC 9111 section 3.1 */
