@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * no_tmpfile.c -- a library to preload: files without a name are refused, as overlayfs does before Linux 6.3 and NFS.
- * test_mail.py builds it.
+ * test_mail_queue.py builds it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

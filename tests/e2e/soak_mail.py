@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault('L7_KILLS', '200')
-from test_mail import Queue  # noqa: E402, F401
+from test_mail_queue import Queue  # noqa: E402, F401
 
 if __name__ == '__main__':
     import harness

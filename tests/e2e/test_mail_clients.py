@@ -10,13 +10,13 @@ from email.message import EmailMessage
 
 import harness
 import peers
-import test_mail
+import mail_case
 
 TEXT = 'Dear Bob,\n.\n..two dots\nthe end\n'
 FROM, TO = 'ann@example.org', ['bob@example.org', 'cid@example.org']
 
 
-class Clients(test_mail.Case):
+class Clients(mail_case.Case):
     def setUp(self):
         self.cert, self.key = self.certificate()
         self.users = self.file('users', 'ann:sesame\n')

@@ -9,12 +9,12 @@ import sys
 
 import harness
 import peers
-import test_mail
+import mail_case
 
 OWNER = 'mail'  # Postfix wants an account of its own; this one is on every Debian
 
 
-class Postfix(test_mail.Case):
+class Postfix(mail_case.Case):
     """Submission with STARTTLS and implicit TLS; logins checked by Dovecot."""
 
     def setUp(self):
@@ -204,7 +204,7 @@ postlog unix-dgram n - n - 1 postlogd
         self.assertEqual(len({m['subject'] for m in self.delivered(24)}), 24)
 
 
-class Exim(test_mail.Case):
+class Exim(mail_case.Case):
     """Another MTA: BDAT, PIPELINING, 8BITMIME, STARTTLS by GnuTLS, logins of its own."""
 
     def setUp(self):
@@ -344,7 +344,7 @@ while True:
 '''
 
 
-class Aiosmtpd(test_mail.Case):
+class Aiosmtpd(mail_case.Case):
     def setUp(self):
         at = os.path.join(peers.root('aiosmtpd'), 'usr/lib/python3/dist-packages')
         self.maildir, self.port = os.path.join(self.tmpdir, 'box'), harness.free_port()

@@ -18,7 +18,7 @@ import time
 
 import harness
 import stamp_check
-import test_ping
+import ping_case
 
 
 def without_stamps(argv):
@@ -36,7 +36,7 @@ def without_stamps(argv):
     os.execv(argv[0], argv)
 
 
-class Numbers(test_ping.Case):
+class Numbers(ping_case.Case):
     def documented(self):
         """The keys of the table in docs/ping.md: what stands in the first column -> set of keys."""
         with open(os.path.join(harness.ROOT, 'docs', 'ping.md')) as f:
@@ -93,7 +93,7 @@ class Numbers(test_ping.Case):
         def answer(data, n):
             t = time.time() + (n % 2) * 0.04
             return [stamp_check.make_reply(data, n - 1, t, t)]
-        _, got = self.lines('--stamp', '-c', 21, '-i', '5ms', '127.0.0.1', test_ping.Server(self, answer).port)
+        _, got = self.lines('--stamp', '-c', 21, '-i', '5ms', '127.0.0.1', ping_case.Server(self, answer).port)
         for way in 'up_variation', 'down_variation':
             self.assertAlmostEqual(got[way]['avg_ns'] / 1e6, 40, delta=5)
 
@@ -151,9 +151,9 @@ class Numbers(test_ping.Case):
         self.assertGreater(shown.count(b'\x1b[J'), 2)
 
 
-class Statuses(test_ping.Case):
+class Statuses(ping_case.Case):
     def test_as_ping_has_them(self):
-        listener, silent = self.listener(), test_ping.Server(self, lambda data, n: [])
+        listener, silent = self.listener(), ping_case.Server(self, lambda data, n: [])
         quick = ['-i', '10ms', '-W', '50ms']
         self.ping('-c', 2, *quick, '127.0.0.1', listener.port, status=0)
         self.ping('-c', 2, *quick, '127.0.0.1', silent.port, status=1)
@@ -182,11 +182,11 @@ class Statuses(test_ping.Case):
         self.assertEqual(by_host[('127.0.0.2', f'127.0.0.2:{port}')][0], 'error')
 
 
-class Nobodys(test_ping.Case):
+class Nobodys(ping_case.Case):
     """Replies and requests that are not what they should be."""
 
     def test_a_number_cut_in_two_is_no_number(self):
-        server = test_ping.Server(self, lambda data, n: [data[:6]] if n != 12 else [b'Ping 1'])
+        server = ping_case.Server(self, lambda data, n: [data[:6]] if n != 12 else [b'Ping 1'])
         lines, summary = self.lines('-c', 12, '-i', '20ms', '127.0.0.1', server.port)
         self.assertEqual([o['seq'] for o in lines], list(range(1, 13)))
         self.assertEqual(summary['foreign'], 0)
@@ -200,7 +200,7 @@ class Nobodys(test_ping.Case):
             def answer(data, n):
                 return [change(stamp_check.make_reply(data, n - 1, time.time(), time.time()))]
             _, got = self.lines('--stamp', '-c', 2, '-i', '1ms', '-W', '50ms', '127.0.0.1',
-                                test_ping.Server(self, answer).port, status=1)
+                                ping_case.Server(self, answer).port, status=1)
             self.assertEqual((got['received'], got['foreign']), (0, 2))
 
     def test_what_must_be_zero_is_not_looked_at(self):
@@ -208,7 +208,7 @@ class Nobodys(test_ping.Case):
             reply = bytearray(stamp_check.make_reply(data, n - 1, time.time(), time.time()))
             reply[38:40], reply[41:44] = b'zz', b'zzz'
             return [bytes(reply)]
-        _, got = self.lines('--stamp', '-c', 2, '-i', '1ms', '127.0.0.1', test_ping.Server(self, answer).port)
+        _, got = self.lines('--stamp', '-c', 2, '-i', '1ms', '127.0.0.1', ping_case.Server(self, answer).port)
         self.assertEqual(got['received'], 2)
         listener, s = self.listener(stamp=True), self.client()
         s.sendto(stamp_check.make_test(3, 9)[:16] + b'z' * 28, listener.addr('stamp'))
@@ -220,7 +220,7 @@ class Nobodys(test_ping.Case):
             out = self.ping('-c', 1, '-Q', 0xb9, '127.0.0.1', listener.port)
             self.assertIn(' dscp=46 ecn=0 ', out)
         self.assertIn(' dscp=46 ecn=0 ', self.ping('--stamp', '-c', 1, '-Q', 0xb9, '127.0.0.1', listener.addr('stamp')[1]))
-        server = test_ping.Server(self, lambda data, n: [data])
+        server = ping_case.Server(self, lambda data, n: [data])
         server.sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 3)
         lines, _ = self.lines('-c', 1, '127.0.0.1', server.port)
         self.assertEqual((lines[0]['dscp'], lines[0]['ecn']), (0, 3))
@@ -231,7 +231,7 @@ class Nobodys(test_ping.Case):
             s = self.client()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             s.sendto(b'Ping 1 ', (to, listener.port))
-            harness.wait_until(lambda: not test_ping.Echo.queued(self, listener.port), what='an empty queue')
+            harness.wait_until(lambda: not self.queued(listener.port), what='an empty queue')
             truth = self.truth(listener)
             self.assertEqual((truth['received'], truth['ignored'], truth['answered']), (1, 1, 0), bound)
 
