@@ -203,12 +203,20 @@ class Descriptors(test_serve.Serve):
             self.assertEqual(p.stop(), 0)
             self.assertTrue(os.path.exists(path))  # systemd's, not ours
 
+    def refuses(self):
+        try:
+            socket.create_connection(('127.0.0.1', self.server.port), harness.PATIENCE).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
     def test_a_reload_while_draining_does_nothing(self):
         self.file('site/huge', b'x' * (64 << 20))
         c = self.conn()
         c.send(get('/huge'))
         c.recv_until(b'\r\n\r\n')
         self.server.send_signal(signal.SIGTERM)
+        self.wait_until(self.refuses, what='the drain begun')  # of signals that wait together, the lowest number is taken first
         self.server.send_signal(signal.SIGHUP)
         self.server.send_signal(signal.SIGUSR2)
         self.server.wait_for_line(r'^\d+ fibers')  # the signals before it have been taken
