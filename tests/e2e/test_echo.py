@@ -266,8 +266,8 @@ class EchoUdp(harness.TestCase):
 
     def test_our_client(self):
         server = self.listen()
-        code, out, _ = harness.run(['echo', '-u', '127.0.0.1', str(server.port)], input=b'one\nbye\n')
-        self.assertEqual((code, out), (0, 'ONE\nI see u.\n'))
+        code, out, _ = harness.run(['echo', '-u', '127.0.0.1', str(server.port)], input=b'one\n\nbye\n')
+        self.assertEqual((code, out), (0, 'ONE\n\nI see u.\n'))
 
     def test_our_client_with_the_exercise_server(self):
         server = self.start(['-c', LAB_UDP_SERVER], program=sys.executable)

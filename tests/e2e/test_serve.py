@@ -580,6 +580,13 @@ class Tls(Serve):
         rc, out, err = harness.run(['-sS', '--cacert', ca, f'https://localhost:{s.port}/a.txt'], program='curl')
         self.assertEqual((rc, out), (0, '0123456789'), err)
 
+    def test_a_handshake_that_stops_is_ended(self):
+        s = self.serve('--tls-cert', self.cert, '--tls-key', self.key, '--header-timeout', '300ms')
+        for hello in (b'\x16', b'\x16\x03\x01\x00\xc8\x01'):  # a silent client is not even accepted for a while
+            c = self.conn(s)
+            c.send(hello)
+            self.assertEqual(c.recv_all(), b'')
+
     def test_plain_text_on_the_tls_port_ends(self):
         c = self.conn(self.tls)
         c.send(get('/'))

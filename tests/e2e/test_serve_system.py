@@ -3,6 +3,7 @@
 import html
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -102,6 +103,16 @@ class Sizes(test_serve.Serve):
             self.assertEqual((a.head.get('content-type') if a.status == 200 else None or '').split(';')[0] or None, kind, name)
 
 
+    def test_a_large_body_that_nobody_wants_is_not_waited_for(self):
+        for length in ('Content-Length: 1000000', 'Expect: 100-continue\r\nContent-Length: 10'):
+            c = self.conn()
+            c.send(get('/a.txt', length))
+            start = time.monotonic()
+            a = test_serve.Answer(c)
+            self.assertEqual((a.body, a.head['connection']), (b'0123456789', 'close'))
+            self.assertLess(time.monotonic() - start, 10)  # and not the 60 s that a body may pause
+
+
 class Logs(test_serve.Serve):
     def setUp(self):
         super().setUp()
@@ -170,6 +181,13 @@ class Descriptors(test_serve.Serve):
                 to = os.readlink(f'/proc/{p.pid}/fd/{fd}')
                 self.assertTrue(to == '/dev/null' if f'{fd}<' in closed or f'{fd}>' in closed else to.startswith('pipe:'), (closed, fd, to))
             self.assertEqual(p.stop(), 0)
+
+    def test_the_limit_of_descriptors_is_raised(self):
+        p = harness.Process(['sh', '-c', 'ulimit -S -n 64; exec "$0" "$@"', harness.L7, 'serve', self.root, '--listen', '127.0.0.1:0', '--workers', '1'])
+        self.addCleanup(p.stop)
+        self.assertTrue(p.port)
+        soft, hard = resource.prlimit(p.pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(soft, hard)
 
     def test_output_that_nobody_can_take_is_an_error(self):
         for redirection in ('1>&-', '>/dev/full'):

@@ -170,7 +170,8 @@ static err_t ask(struct session *s, int fd, struct udp_batch *batch, struct slic
     for (unsigned i = 0; i < n; i++) {
         trace_line(s->conf->trace, 'S', "%.*s", SLICE_ARG(d[i].payload));
         TRY(show(s, d[i].payload));
-        TRY(show(s, S("\n")));
+        if (!slice_ends(d[i].payload, S("\n")))
+            TRY(show(s, S("\n")));
     }
     return NULL;
 }
