@@ -67,6 +67,47 @@ static struct cache_flight *flight_new(struct flights *home, const struct cache_
     return f;
 }
 
+bool flight_closed(struct cache_flight *f)
+{
+    if (!f)
+        return false;
+    pthread_mutex_lock(&f->lock);
+    bool closed = f->closed;
+    pthread_mutex_unlock(&f->lock);
+    return closed;
+}
+
+static void close_one(struct table_link *l, void *arg)
+{
+    const struct slice *prefix = arg;
+    struct cache_flight *f = LIST_ENTRY(l, struct cache_flight, link);
+    if (!slice_starts(f->key.text, *prefix))
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->closed = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+void flights_close(struct flights *home, const struct cache_key *key)
+{
+    unsigned i = (unsigned)(key->hash >> 60) % SHARDS;
+    struct slice text = key->text;
+    pthread_mutex_lock(&home->shard[i].lock);
+    for (struct table_link *l = table_first(&home->shard[i].table, key->hash); l; l = table_next(l, key->hash))
+        if (LIST_ENTRY(l, struct cache_flight, link)->key.text.n == text.n)
+            close_one(l, &text);
+    pthread_mutex_unlock(&home->shard[i].lock);
+}
+
+void flights_close_prefix(struct flights *home, struct slice prefix)
+{
+    for (int i = 0; i < SHARDS; i++) {
+        pthread_mutex_lock(&home->shard[i].lock);
+        table_each(&home->shard[i].table, close_one, &prefix);
+        pthread_mutex_unlock(&home->shard[i].lock);
+    }
+}
+
 struct cache_flight *flight_join(struct flights *home, const struct cache_key *key, bool alone, bool *lead)
 {
     *lead = true;
@@ -78,7 +119,7 @@ struct cache_flight *flight_join(struct flights *home, const struct cache_key *k
     struct table *t = &home->shard[i].table;
     for (struct table_link *l = table_first(t, key->hash); l && !f; l = table_next(l, key->hash)) {
         struct cache_flight *c = LIST_ENTRY(l, struct cache_flight, link);
-        if (slice_eq(c->key.text, key->text))
+        if (slice_eq(c->key.text, key->text) && !flight_closed(c))
             f = c;
     }
     if (f) {

@@ -36,7 +36,7 @@ struct cache_flight {
     err_t failed;
     uint16_t fwd_status;       /* of the origin's answer, for Cache-Status */
     bool done;                 /* the body has ended: `failed` says whether well */
-    bool closed;               /* too large to keep: no newcomers */
+    bool closed;               /* too large to keep, or outdated: no newcomers, and not stored */
     unsigned version, readers; /* version counts every change that a waiter may want to see */
     uint64_t kept_from;        /* bytes before this were given back */
     struct list waiters, reading;
@@ -57,6 +57,10 @@ void flights_free(struct flights *);
    private one that nobody can find is made. NULL when out of memory. */
 struct cache_flight *flight_join(struct flights *, const struct cache_key *, bool alone, bool *lead);
 void flight_unref(struct cache_flight *);
+bool flight_closed(struct cache_flight *); /* NULL is accepted */
+/* What these keys stand for has changed, or is to be forgotten: what is on its way is for those who wait for it now. */
+void flights_close(struct flights *, const struct cache_key *);
+void flights_close_prefix(struct flights *, struct slice prefix);
 
 /* The leader's side. publish takes a reference of the object; all but `grown` end the flight's listing when said. */
 void flight_publish(struct cache_flight *, struct cache_object *, uint16_t fwd_status);

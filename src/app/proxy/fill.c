@@ -143,9 +143,9 @@ struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_o
     o->short_end = old->short_end;
     bool keep = !(t->rules.cc.has & (CC_NO_STORE | CC_PRIVATE));
     if (keep && !slice_eq(o->vary, old->vary))
-        store_put(j->p, o); /* another variant of the same bytes; the old one stays for whom it is for */
+        store_put(j->p, t->flight, o); /* another variant of the same bytes; the old one stays for whom it is for */
     else if (keep)
-        store_replace(j->p, old, o);
+        store_replace(j->p, t->flight, old, o);
     else
         store_remove(j->p, old);
     return o;
@@ -305,9 +305,9 @@ static err_t fill_all(struct fetch *t)
 /* The whole body is there: into the index first, then off the list of flights, so newcomers find one or the other. */
 static void fill_done(struct fetch *t, err_t e)
 {
-    struct cache_object *o = e || t->flight->closed ? NULL : final_object(t);
+    struct cache_object *o = e || flight_closed(t->flight) ? NULL : final_object(t);
     if (o)
-        store_put(t->p, o);
+        store_put(t->p, t->flight, o);
     cache_object_unref(o);
     flight_unlist(t->flight);
     flight_finish(t->flight, e ? E_TRUNCATED : NULL);
@@ -397,7 +397,7 @@ static err_t fill_to_the_end(struct job *j, struct fetch *t, tick until)
     call_close(&t->call);
     t->open = false;
     if (o)
-        store_put(t->p, o);
+        store_put(t->p, t->flight, o);
     if (o && t->partner)
         flight_publish(t->flight, o, t->call.response.status);
     else if (t->partner)

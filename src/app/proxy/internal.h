@@ -127,8 +127,9 @@ void fetch_free_spares(struct proxy_loop *);
 
 /* -- store.c -- */
 struct cache_object *store_find(struct job *, bool *others, tick until);
-void store_put(struct proxy *, struct cache_object *);
-void store_replace(struct proxy *, struct cache_object *old, struct cache_object *fresh);
+/* Not what comes of a flight that has been closed. */
+void store_put(struct proxy *, struct cache_flight *, struct cache_object *);
+void store_replace(struct proxy *, struct cache_flight *, struct cache_object *old, struct cache_object *fresh);
 void store_remove(struct proxy *, struct cache_object *); /* on disk, every variant of its key */
 /* Both tiers: `soft` marks for validation, hard removes. How many objects were hit. */
 int store_purge(struct proxy *, const struct cache_key *, bool soft);

@@ -61,17 +61,30 @@ static void disk_put(struct proxy *p, struct cache_object *o)
     free(w);
 }
 
-void store_put(struct proxy *p, struct cache_object *o)
+/* Closed while it was put where it can be found: the purge may have been there before. */
+static void check_flight(struct cache_flight *f, struct cache_object *o)
 {
+    if (flight_closed(f))
+        atomic_store(&o->invalid, true);
+}
+
+void store_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
+{
+    if (flight_closed(f))
+        return;
     if (cache_memory_put(p->memory, o))
         stat_add(STAT_CACHE_STORED, 1);
+    check_flight(f, o);
     disk_put(p, o);
 }
 
-void store_replace(struct proxy *p, struct cache_object *old, struct cache_object *fresh)
+void store_replace(struct proxy *p, struct cache_flight *f, struct cache_object *old, struct cache_object *fresh)
 {
+    if (flight_closed(f))
+        return;
     if (!cache_memory_replace(p->memory, old, fresh))
         cache_memory_put(p->memory, fresh);
+    check_flight(f, fresh);
     disk_put(p, fresh);
 }
 
@@ -82,8 +95,10 @@ void store_remove(struct proxy *p, struct cache_object *o)
         cache_disk_purge(p->disk, &(struct cache_key){o->key, o->hash}, false);
 }
 
+/* What is on its way is closed first: it is then either not stored, or stored soon enough to be found here. */
 int store_purge(struct proxy *p, const struct cache_key *key, bool soft)
 {
+    flights_close(p->flights, key);
     int n = cache_memory_purge(p->memory, key, soft), on_disk = 0;
     if (p->disk) {
         on_disk = cache_disk_purge(p->disk, key, soft);
@@ -95,6 +110,7 @@ int store_purge(struct proxy *p, const struct cache_key *key, bool soft)
 err_t store_purge_prefix(struct proxy *p, struct slice prefix, bool soft, int *count, tick until)
 {
     int on_disk = 0;
+    flights_close_prefix(p->flights, prefix);
     *count = cache_memory_purge_prefix(p->memory, prefix, soft);
     if (!p->disk)
         return NULL;
