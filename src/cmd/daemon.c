@@ -26,7 +26,7 @@ const struct opt daemon_opts[] = {
     {"metrics", 0, OPT_STRING, AT(metrics), "ADDR:PORT", "serve OpenMetrics there, at /metrics", NULL, NULL, false},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, false}};
 
-enum { WORKERS_MAX = 1024, PASSED_FIRST = 3 }; /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
+enum { WORKERS_MAX = 1024 };
 
 /* ---- Binding ---- */
 
@@ -71,20 +71,17 @@ err_t daemon_bind_more(struct daemon_conf *c, const char *address, uint16_t defa
 /* Without --listen, whatever systemd bound for us is where we listen; `*count` says how many sockets that were. */
 static err_t bind_passed(struct daemon_conf *c, enum listen_flags flags, int *count)
 {
-    uint64_t pid = 0, fds = 0;
-    if (!slice_u64(slice_z(getenv("LISTEN_PID")), &pid) || pid != (uint64_t)getpid() ||
-        !slice_u64(slice_z(getenv("LISTEN_FDS")), &fds))
-        return NULL;
-    for (int i = 0; (uint64_t)i < fds && i < DAEMON_POINTS_MAX; i++) {
+    uint64_t passed = listen_passed();
+    for (int i = 0; (uint64_t)i < passed && i < DAEMON_POINTS_MAX; i++) {
+        int fd = LISTEN_PASSED_FIRST + i;
         struct addr a = {.len = sizeof a.un};
         int kind = 0;
         socklen_t len = sizeof kind;
-        if (getsockopt(PASSED_FIRST + i, SOL_SOCKET, SO_TYPE, &kind, &len) < 0 ||
-            getsockname(PASSED_FIRST + i, &a.sa, &a.len) < 0)
-            return fault(E_CONFIG, "systemd passed descriptor %d, which is no socket", PASSED_FIRST + i);
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &len) < 0 || getsockname(fd, &a.sa, &a.len) < 0)
+            return fault(E_CONFIG, "systemd passed descriptor %d, which is no socket", fd);
         if (kind != (flags & LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM))
-            return fault(E_CONFIG, "systemd passed descriptor %d, which is of the wrong kind: %s= is wanted",
-                         PASSED_FIRST + i, flags & LISTEN_UDP ? "ListenDatagram" : "ListenStream");
+            return fault(E_CONFIG, "systemd passed descriptor %d, which is of the wrong kind: %s= is wanted", fd,
+                         flags & LISTEN_UDP ? "ListenDatagram" : "ListenStream");
         TRY(add_point(c, &a, flags, NULL));
         ++*count;
     }

@@ -110,7 +110,7 @@ static struct mail_draft *next(void *arg)
     struct batch *b = arg;
     ssize_t n;
     while ((n = getline(&b->line, &b->cap, b->file)) > 0) {
-        if (slice_trim(slice_of(b->line, (size_t)n)).n <= 1)
+        if (b->line[strspn(b->line, " \t\r\n")] == 0)
             continue;
         struct item *it = free_item(b);
         it->used = true;

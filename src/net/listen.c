@@ -14,7 +14,6 @@
 
 enum {
     DEFER_SECONDS = 30, /* longer than any client needs to send its first byte */
-    PASSED_FIRST = 3,   /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
     PASSED_MAX = 64,
     BACKLOG = 4096,
 };
@@ -36,13 +35,18 @@ static uint64_t passed_number(const char *name)
     return slice_u64(slice_z(getenv(name)), &n) ? n : 0;
 }
 
+uint64_t listen_passed(void)
+{
+    return passed_number("LISTEN_PID") == (uint64_t)getpid() ? passed_number("LISTEN_FDS") : 0;
+}
+
 /* A socket passed by systemd that is bound to this very address; -1 when there is none. Each is given out once. */
 static int passed_socket(const struct listen_point *p)
 {
     static uint64_t taken;
-    uint64_t count = passed_number("LISTEN_PID") == (uint64_t)getpid() ? passed_number("LISTEN_FDS") : 0;
+    uint64_t count = listen_passed();
     for (int i = 0; i < PASSED_MAX && (uint64_t)i < count; i++) {
-        int fd = PASSED_FIRST + i, kind = 0;
+        int fd = LISTEN_PASSED_FIRST + i, kind = 0;
         struct addr have = {.len = sizeof have.un};
         socklen_t len = sizeof kind;
         if (taken >> i & 1 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &len) < 0 || kind != kind_of(p) ||

@@ -25,6 +25,10 @@ struct listen_point {
     bool passed;     /* by systemd */
 };
 
+enum { LISTEN_PASSED_FIRST = 3 }; /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
+
+/* How many descriptors systemd has passed to this very process, from LISTEN_PASSED_FIRST on. */
+uint64_t listen_passed(void);
 /* Bind `workers` sockets. Fills in the port when it was 0. E_BUSY ("address already in use: 127.0.0.1:80"),
    E_PERMISSION, E_USAGE. Sockets passed by systemd (LISTEN_FDS) with the same address are taken over. */
 MUST err_t listen_open(struct listen_point *, int workers);

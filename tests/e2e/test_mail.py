@@ -246,9 +246,10 @@ class Outcomes(Case):
     def test_batch_goes_on_after_the_connection_breaks(self):
         server = self.sink('--fault', 'mail@4:421 4.7.0 Enough', '--without', 'pipelining')
         lines = [json.dumps({'to': f'u{i}@x.example', 'text': 'x'}) for i in range(10)]
-        code, out, _ = self.send(server.port, '--batch', '-', input='\n'.join(lines), to=[], check=3)
+        code, out, _ = self.send(server.port, '--batch', '-', input='\r\n'.join([*lines, '', ' ', '']), to=[], check=3)
         self.assertEqual(out.count(': accepted'), len(self.raw()))
         self.assertGreaterEqual(len(self.raw()), 7)
+        self.assertNotIn('not sent', out)  # blank lines are none
 
 
 class Failures(Case):

@@ -28,7 +28,6 @@ static void way_run(void *arg)
         scope_cancel(w->both); /* a broken side ends both directions */
 }
 
-/* Closes both. */
 static void tunnel_run(struct stream *client, struct stream *origin)
 {
     struct scope both;
@@ -45,13 +44,23 @@ static void tunnel_run(struct stream *client, struct stream *origin)
         e = scope_join(&both, TICK_NEVER);
     scope_close(&both);
     fault_clear();
-    stream_close(client);
-    stream_close(origin);
 }
 
 static err_t give_early(struct stream *to, struct slice early)
 {
     return early.n ? stream_write(to, early, after(30000)) : NULL;
+}
+
+/* What each side has said behind its head goes first. Closes both; `e` is what went wrong before. */
+static void tunnel(err_t e, struct stream *client, struct slice client_early, struct stream *origin,
+                   struct slice origin_early)
+{
+    e = e ? e : give_early(client, origin_early);
+    e = e ? e : give_early(origin, client_early);
+    if (!e)
+        tunnel_run(client, origin);
+    stream_close(client);
+    stream_close(origin);
 }
 
 /* ---- CONNECT ---- */
@@ -142,14 +151,7 @@ err_t tunnel_connect(struct job *j, tick until)
     } else {
         j->ex->note = S("tunnel");
         e = stream_write(near, S("HTTP/1.1 200 Connection established\r\n\r\n"), after(30000));
-        e = e ? e : give_early(near, far_early);
-        e = e ? e : give_early(far, near_early);
-        if (!e) {
-            tunnel_run(near, far);
-        } else {
-            stream_close(near);
-            stream_close(far);
-        }
+        tunnel(e, near, near_early, far, far_early);
     }
     if (j->p->o.parent)
         call_close(c);
@@ -186,14 +188,6 @@ err_t tunnel_upgrade(struct job *j, struct call *c, tick until)
         return e;
     }
     j->ex->note = S("upgraded");
-    e = write_switch(j, near, &c->response);
-    e = e ? e : give_early(near, far_early);
-    e = e ? e : give_early(far, near_early);
-    if (!e) {
-        tunnel_run(near, far);
-    } else {
-        stream_close(near);
-        stream_close(far);
-    }
+    tunnel(write_switch(j, near, &c->response), near, near_early, far, far_early);
     return NULL;
 }
