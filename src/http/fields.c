@@ -228,40 +228,58 @@ bool fields_push(struct http_fields *f, struct slice name, struct slice value)
 
 enum { FIRST = 12 };
 
-static bool grow(struct arena *a, struct http_fields *f)
+static bool grow(struct arena *a, struct http_fields *f, uint16_t more)
 {
-    if (f->n < f->cap)
-        return true;
-    if (f->cap > UINT16_MAX / 2)
+    unsigned cap = f->cap ? f->cap * 2u : FIRST;
+    while (cap < (unsigned)f->n + more)
+        cap *= 2;
+    if (cap > UINT16_MAX)
         return false;
-    uint16_t cap = (uint16_t)(f->cap ? f->cap * 2 : FIRST);
     struct http_field *v = ARENA_ARRAY(a, struct http_field, cap);
     if (!v)
         return false;
     if (f->n)
         memcpy(v, f->v, f->n * sizeof *v);
     f->v = v;
-    f->cap = cap;
+    f->cap = (uint16_t)cap;
     return true;
+}
+
+/* Room for `more` lines. */
+static inline bool room(struct arena *a, struct http_fields *f, uint16_t more)
+{
+    return more <= f->cap - f->n || grow(a, f, more);
 }
 
 bool fields_add(struct arena *a, struct http_fields *f, struct slice name, struct slice value)
 {
-    return grow(a, f) && fields_push(f, name, value);
+    return room(a, f, 1) && fields_push(f, name, value);
 }
 
 bool fields_add_line(struct arena *a, struct http_fields *f, const struct http_field *line)
 {
-    if (!grow(a, f))
+    if (!room(a, f, 1))
         return false;
     f->v[f->n++] = *line;
     note(f, line->id);
     return true;
 }
 
+bool fields_add_all(struct arena *a, struct http_fields *f, const struct http_fields *from)
+{
+    if (!room(a, f, from->n))
+        return false;
+    if (from->n)
+        memcpy(f->v + f->n, from->v, from->n * sizeof *f->v);
+    f->n = (uint16_t)(f->n + from->n);
+    f->has[0] |= from->has[0];
+    f->has[1] |= from->has[1];
+    return true;
+}
+
 bool fields_add_id(struct arena *a, struct http_fields *f, enum http_field_id id, struct slice value)
 {
-    if (!grow(a, f))
+    if (!room(a, f, 1))
         return false;
     f->v[f->n++] = (struct http_field){.name = known[id].name, .value = value, .id = (uint8_t)id};
     note(f, id);

@@ -50,5 +50,6 @@ bool fields_push(struct http_fields *, struct slice name, struct slice value);
 bool fields_add(struct arena *, struct http_fields *, struct slice name, struct slice value);
 bool fields_add_id(struct arena *, struct http_fields *, enum http_field_id, struct slice value);
 bool fields_add_line(struct arena *, struct http_fields *, const struct http_field *); /* out of another section */
-void fields_remove(struct http_fields *, enum http_field_id);                          /* every line of it */
+bool fields_add_all(struct arena *, struct http_fields *, const struct http_fields *);
+void fields_remove(struct http_fields *, enum http_field_id); /* every line of it */
 void fields_remove_name(struct http_fields *, struct slice name);

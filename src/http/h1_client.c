@@ -56,12 +56,12 @@ static err_t add_start(const struct client_request *rq, struct buf *out)
     if (!fields_name_ok(rq->method))
         return fault(E_USAGE, "'%.*s' is no method", SLICE_ARG(rq->method));
     bool absolute = absolute_form(rq) && !slice_eq(rq->target, S("*"));
-    const struct slice first[] = {rq->method, absolute ? S(" http://") : S(" ")};
-    const struct slice rest[] = {rq->target, S(" HTTP/1.1\r\n")};
-    TRY(buf_add_all(out, first, 2));
-    if (absolute)
-        TRY(add_host(rq, out));
-    return buf_add_all(out, rest, 2);
+    const struct slice line[] = {rq->method, absolute ? S(" http://") : S(" "), rq->target, S(" HTTP/1.1\r\n")};
+    if (!absolute)
+        return buf_add_all(out, line, 4);
+    TRY(buf_add_all(out, line, 2));
+    TRY(add_host(rq, out));
+    return buf_add_all(out, line + 2, 2);
 }
 
 static err_t add_framing(const struct client_body *body, struct buf *out)

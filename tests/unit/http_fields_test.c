@@ -58,6 +58,14 @@ static void adding_and_removing(void **state)
     assert_slice(fields_find(&f, S("x-a")), "1");
     fields_remove(&f, F_VIA);
     assert_false(fields_has(&f, F_VIA));
+    struct http_fields g = {0}, none = {0};
+    assert_true(fields_add_all(&a, &g, &none));
+    assert_int_equal(g.n, 0);
+    assert_true(fields_add_id(&a, &g, F_ETAG, S("\"e\"")));
+    assert_true(fields_add_all(&a, &g, &f));
+    assert_int_equal(g.n, 22);
+    assert_slice(fields_get(&g, F_ETAG), "\"e\"");
+    assert_slice(fields_get(&g, F_AGE), "7");
     fields_remove_name(&f, S("x-A"));
     assert_int_equal(f.n, 1);
     assert_slice(fields_find(&f, S("age")), "7");

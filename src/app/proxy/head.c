@@ -4,7 +4,15 @@
 /* Fields that never pass, whatever Connection says (RFC 9110 section 7.6.1). */
 static bool hop(const struct http_field *f)
 {
-    return f->id != F_OTHER ? fields_flags(f->id) & FIELD_HOP : slice_eq_case(f->name, S("Proxy-Connection"));
+    return fields_flags(f->id) & FIELD_HOP;
+}
+
+static bool any_hop(const struct http_fields *f)
+{
+    for (uint16_t i = 0; i < f->n; i++)
+        if (hop(&f->v[i]))
+            return true;
+    return false;
 }
 
 bool head_listed(const struct http_fields *f, struct slice name)
@@ -150,8 +158,10 @@ static bool stripped(const struct cache_control *cc, struct slice name)
 err_t head_from_origin(const struct http_fields *in, uint8_t version, const struct cache_control *strip,
                        struct arena *a, struct http_fields *out)
 {
-    bool any_listed = fields_has(in, F_CONNECTION);
-    for (uint16_t i = 0; i < in->n; i++) {
+    bool any_listed = fields_has(in, F_CONNECTION), all = !strip && !any_hop(in);
+    if (all && !fields_add_all(a, out, in))
+        return E_TOO_LARGE;
+    for (uint16_t i = 0; !all && i < in->n; i++) {
         const struct http_field *f = &in->v[i];
         if (hop(f) || (any_listed && head_listed(in, f->name)) || (strip && stripped(strip, f->name)))
             continue;
