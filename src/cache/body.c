@@ -10,16 +10,23 @@
 enum { BODY_MAGIC = 0x626f6479, PAGED_MAX = 16384 };
 
 static atomic_int paged;
+static atomic_size_t alive;
 
 static void block_unref(struct cache_block *b)
 {
     if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
+        atomic_fetch_sub_explicit(&alive, b->cap, memory_order_relaxed);
         if (b->paged) {
             pages_free(b->data, b->cap);
             atomic_fetch_sub(&paged, 1);
         }
         free(b);
     }
+}
+
+size_t cache_body_alive(void)
+{
+    return atomic_load_explicit(&alive, memory_order_relaxed);
 }
 
 struct cache_body *cache_body_new(uint64_t length)
@@ -90,6 +97,7 @@ static struct cache_block *block_new(size_t cap)
     if (pages)
         atomic_fetch_add(&paged, 1);
     k->data = pages ? pages : k->room;
+    atomic_fetch_add_explicit(&alive, cap, memory_order_relaxed);
     return k;
 }
 
@@ -143,6 +151,7 @@ void cache_body_trim(struct cache_body *b)
         struct cache_block *k = realloc(last->block, sizeof *k + last->block->n);
         if (k) {
             b->memory -= spare;
+            atomic_fetch_sub_explicit(&alive, spare, memory_order_relaxed);
             k->cap = k->n;
             k->data = k->room;
             last->block = k;

@@ -54,6 +54,9 @@ void cache_body_trim(struct cache_body *);
 /* Take the extents of `from` that `to` does not have. E_NO_MEMORY. */
 MUST err_t cache_body_merge(struct cache_body *to, const struct cache_body *from);
 
+/* Bytes of all blocks there are: of what is kept, of what is on its way, and of what only its readers still hold. */
+size_t cache_body_alive(void);
+
 /* The longest run of bytes in memory from `at` on; empty when `at` is not held. */
 struct slice cache_body_at(const struct cache_body *, uint64_t at);
 /* Are those bytes in pages of their own? */

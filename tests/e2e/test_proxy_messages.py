@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What l7 proxy does with messages (RFC 9110 section 7, RFC 9112): trailers, interim answers, parts, upgrades, framing,
 and the clients of the exercises."""
+import contextlib
 import email
 import os
 import socket
@@ -101,6 +102,20 @@ class Messages(Proxy):
             c.send(b'abc')
             c.recv_until(b'\r\n\r\nabc')
         self.assertIn(b' 417 ', self.ask(p, b'GET / HTTP/1.1\r\nHost: h\r\nExpect: more\r\n\r\n'))
+
+    def test_clients_that_do_not_read(self):
+        """Large objects, all to be stored, whose clients take nothing: what they hold has a limit, and the proxy goes on."""
+        size = 16 << 20
+        p = self.reverse(lambda c, r: c.sendall(answer(b'x' * size, Cache_Control='max-age=60')) or True, '--cache-memory', '1M', '--max-object', '20M')
+        with contextlib.ExitStack() as stack:
+            for i in range(10):
+                c = stack.enter_context(harness.Conn(p.port))
+                c.send(f'GET /{i} HTTP/1.1\r\nHost: h\r\n\r\n'.encode())
+                c.sock.recv(1)
+            self.assertEqual(len(self.curl(p.url + '/9', text=False)), size)
+            with open(f'/proc/{p.pid}/status', encoding='ascii') as f:
+                peak = int(next(line for line in f if line.startswith('VmHWM')).split()[1]) >> 10
+        self.assertLess(peak, 70)  # 160 MiB of objects; 21 MiB by the limits, 1.5 MiB a client, the program
 
     def test_max_forwards(self):
         p = self.reverse(lambda c, r: c.sendall(answer(r.head)) or True)

@@ -14,7 +14,7 @@
 #include "http/cond.h"
 #include "http/status.h"
 
-/* How far a body that is too large to be kept may run ahead of its slowest reader. */
+/* How far a body that will not be kept may run ahead of its slowest reader. */
 enum { AHEAD_MAX = 1 << 20 };
 
 /* ---- May it be stored? ---- */
@@ -230,11 +230,28 @@ static uint64_t slowest(const struct cache_flight *f)
     return at;
 }
 
-/* A body without a length has outgrown what is kept: from now on it only serves those who read it already. */
+/* Bodies on their way, and those that slow readers hold, have the room of the memory tier once more, or of one object.
+ */
+static bool short_of_memory(const struct proxy *p)
+{
+    uint64_t kept = p->o.cache_memory, moving = kept > p->o.object_max ? kept : p->o.object_max;
+    return cache_body_alive() > kept + moving;
+}
+
+/* Is there no sense in reading it faster than its readers do? A missing part has none, and is not longer than an
+ * object. */
+static bool for_readers_only(struct fetch *t)
+{
+    uint64_t held = t->object->body->held;
+    return held > t->p->o.object_max ||
+           (held > AHEAD_MAX && !t->partner && (short_of_memory(t->p) || flight_closed(t->flight)));
+}
+
+/* It will not be kept: from now on it only serves those who read it already. */
 static err_t throttle(struct fetch *t)
 {
     struct cache_flight *f = t->flight;
-    if (!f->closed) {
+    if (!flight_closed(f)) {
         flight_unlist(f);
         pthread_mutex_lock(&f->lock);
         f->closed = true;
@@ -263,7 +280,7 @@ static err_t fill_once(struct fetch *t, size_t *got)
     uint64_t left = t->end == CACHE_LENGTH_UNKNOWN ? 0 : t->end - t->at;
     char *room, spare[1];
     size_t cap = sizeof spare;
-    if (b->held > t->p->o.object_max)
+    if (for_readers_only(t))
         TRY(throttle(t));
     if (t->end != CACHE_LENGTH_UNKNOWN && !left) {
         room = spare; /* nothing more may come: this read finds the end */
