@@ -180,7 +180,10 @@ err_t conf_read(const struct opt_role *role, const char *path, const char *accou
     ini_allow_realloc = true;
     ini_stop_on_first_error = true;
     int bad = ini_parse_stream(read_line, &r, on_key, &r);
+    err_t unread = ferror(r.file) ? err_errno(errno) : NULL; /* a folder, for instance */
     fclose(r.file);
+    if (unread)
+        return fault(E_CONFIG, "%s: %s", keys->path, unread->text);
     if (r.err)
         return r.err;
     if (bad == -2)

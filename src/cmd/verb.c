@@ -45,7 +45,9 @@ static void unknown_role(const char *tool, const char *typed)
         }
     names[n] = NULL;
     const char *near = typed ? opt_nearest(typed, names) : NULL;
-    if (near)
+    if (!n)
+        (void)fault(E_USAGE, "%s has no roles: l7 help %s", tool, tool);
+    else if (near)
         (void)fault(E_USAGE, "%s has no '%s' (did you mean %s?)", tool, typed, near);
     else
         (void)fault(E_USAGE, "%s wants one of: %s", tool, list);
@@ -189,7 +191,7 @@ static int words(int argc, char **argv)
 static int help(int argc, char **argv)
 {
     bool plain;
-    if (!argc) {
+    if (!argc || strcmp(argv[0], "help") == 0) {
         list_tools();
         return 0;
     }

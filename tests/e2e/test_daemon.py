@@ -33,6 +33,12 @@ class Daemon(harness.TestCase):
             self.assertRegex(shown, rf'(?m)^  {name}  ')
             self.assertEqual(harness.run([*name.split(), '--help'])[0], 0)
 
+    def test_help_about_what_is_not_there(self):
+        self.assertEqual(harness.run(['help', 'help']), harness.run(['help']))
+        for words, message in ((['serve', 'extra'], 'l7: serve has no roles: l7 help serve\n'), (['echo', 'lisen'], "l7: echo has no 'lisen' (did you mean listen?)\n"),
+                               (['echo', 'nope'], 'l7: echo wants one of: listen\n'), (['nope'], "l7: there is no tool 'nope' (l7 help lists them)\n")):
+            self.assertEqual(harness.run(['help', *words]), (2, '', message))
+
     def test_every_help_fits_one_screen(self):
         for line in harness.run(['help'])[1].split('\n'):
             if line.startswith('  '):
@@ -112,6 +118,8 @@ class Daemon(harness.TestCase):
             self.assertIn(conf + message, err)
         code, _, err = harness.run(['echo', 'listen', '--config', '/dev/null/absent'])
         self.assertEqual((code, err), (2, 'l7 echo listen: /dev/null/absent: not found\n'))
+        code, _, err = harness.run(['echo', 'listen', '--config', self.tmpdir])
+        self.assertEqual((code, err), (2, f'l7 echo listen: {self.tmpdir}: this is a folder\n'))
 
     def test_speaks_to_systemd(self):
         path = os.path.join(self.tmpdir, 'notify')
