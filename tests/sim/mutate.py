@@ -88,6 +88,7 @@ MUTATIONS = [
     ('a 304 makes an end that came too soon good', FILL, '    o->short_end = old->short_end;\n', ''),
     ('what was on its way before a change is stored', 'src/app/proxy/store.c', '{\n    flights_close(p->flights, key);\n', '{\n'),
     ('what was on its way before a change is joined', 'src/cache/flight.c', ' && !flight_closed(c))', ')'),
+    ('a Vary that is too long is stored', FILL, '    if (!why && !vary_fits(j, &r->fields))\n', '    if (!why && !vary_fits(j, &r->fields) && t->at)\n'),
     ('parts with weak tags are combined', FILL, 'o->body->length == total &&\n            etag_strong_eq(', 'o->body->length == total &&\n            etag_weak_eq('),
     ('a hole is filled with what has another tag', FILL, '           etag_strong_eq(partial->etag, fields_get(f, F_ETAG));', '           partial->etag.n;'),
     ('a 206 that brings more than it claims is cut', FILL, 'if (length != CLIENT_UNKNOWN && length != t->end - t->at)', 'if (length == 12345)'),

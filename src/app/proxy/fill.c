@@ -14,8 +14,8 @@
 #include "http/cond.h"
 #include "http/status.h"
 
-/* How far a body that will not be kept may run ahead of its slowest reader. */
-enum { AHEAD_MAX = 1 << 20 };
+/* How far a body that will not be kept may run ahead of its slowest reader; what a variant is known by. */
+enum { AHEAD_MAX = 1 << 20, VARY_MAX = 16 << 10 };
 
 /* ---- May it be stored? ---- */
 
@@ -67,6 +67,13 @@ bool fill_fits(const struct fetch *t, const struct cache_object *partial, uint64
            etag_strong_eq(partial->etag, fields_get(f, F_ETAG));
 }
 
+/* What a variant is known by has limits: of names, and of how long the request's values are. */
+static bool vary_fits(const struct job *j, const struct http_fields *f)
+{
+    AUTO(buf_free) struct buf vary = {.max = VARY_MAX};
+    return !fields_has(f, F_VARY) || !cache_vary_make(f, &j->in->fields, &vary);
+}
+
 const char *fill_refused(struct job *j, struct fetch *t)
 {
     const struct http_response *r = &t->call.response;
@@ -83,6 +90,8 @@ const char *fill_refused(struct job *j, struct fetch *t)
         why = place(t, &total);
     if (!why && total != CACHE_LENGTH_UNKNOWN && total > j->p->o.object_max)
         why = "larger than --max-object";
+    if (!why && !vary_fits(j, &r->fields))
+        why = "Vary names more than a variant is known by";
     return why;
 }
 
@@ -114,16 +123,13 @@ static err_t merged_fields(struct job *j, const struct http_fields *old, const s
 static struct cache_object *object_make(struct job *j, struct fetch *t, const struct http_fields *fields,
                                         struct cache_body *body)
 {
-    struct buf vary = {.max = 16 << 10};
-    struct cache_object *o = NULL;
-    if (!cache_vary_make(fields, &j->in->fields, &vary)) {
-        struct cache_object_make m = {
-            .info = t->info, .key = j->key, .vary = buf_slice(&vary), .fields = fields, .body = body};
-        m.info.status = m.info.status == 206 ? 200 : m.info.status; /* RFC 9111 section 3.3 */
-        o = cache_object_new(&m);
-    }
-    buf_free(&vary);
-    return o;
+    AUTO(buf_free) struct buf vary = {.max = VARY_MAX};
+    if (cache_vary_make(fields, &j->in->fields, &vary))
+        return NULL;
+    struct cache_object_make m = {
+        .info = t->info, .key = j->key, .vary = buf_slice(&vary), .fields = fields, .body = body};
+    m.info.status = m.info.status == 206 ? 200 : m.info.status; /* RFC 9111 section 3.3 */
+    return cache_object_new(&m);
 }
 
 struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_object *old)
