@@ -39,6 +39,23 @@ class Daemon(harness.TestCase):
                                (['echo', 'nope'], 'l7: echo wants one of: listen\n'), (['nope'], "l7: there is no tool 'nope' (l7 help lists them)\n")):
             self.assertEqual(harness.run(['help', *words]), (2, '', message))
 
+    def test_help_man_page_and_completion_know_the_same_options(self):
+        def options(text):
+            return set(re.findall(r'(?<![\w(-])--([a-z][a-z0-9-]+)', text.replace('\\', '')))
+        for name in (line[2:21].split() for line in harness.run(['help'])[1].split('\n') if line.startswith('  ')):
+            shown = options(harness.run([*name, '--help'])[1].split('\n\n', 1)[1])
+            offered = options(harness.run(['help', '--words', *name])[1])
+            self.assertGreater(len(offered), 3, name)
+            self.assertLessEqual(offered, shown, name)
+            self.assertLessEqual(offered, options(harness.run(['help', '--man', name[0]])[1]), name)
+
+    def test_completion(self):
+        script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }; _l7; printf "%s\\n" "${COMPREPLY[@]}"'
+        for typed, offered in ((['ser'], 'serve'), (['serve', '--lis'], '--listen=\n--listing'), (['echo', 'lis'], 'listen'), (['echo', 'listen', '--onc'], '--once'),
+                               (['help', 'he'], 'heartbeat\nhelp'), (['heartbeat', 'send', '--i'], '--interval=\n--id=')):
+            code, out, err = harness.run(['-c', script, 'bash', os.path.join(harness.ROOT, 'completions/l7.bash'), harness.L7, *typed], program='bash')
+            self.assertEqual((code, sorted(out.split()), err), (0, sorted(offered.split()), ''), typed)
+
     def test_every_help_fits_one_screen(self):
         for line in harness.run(['help'])[1].split('\n'):
             if line.startswith('  '):

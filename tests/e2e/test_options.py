@@ -160,6 +160,7 @@ class ServeOptions(test_serve.Serve):
         s = self.serve('--max-body', '10')
         self.assertEqual(answer(s.port, get('Content-Length: 10', body=b'x' * 10)).status, 200)
         self.assertEqual(answer(s.port, get('Content-Length: 11', body=b'x' * 11)).status, 413)
+        self.assertEqual(answer(s.port, get('Content-Length: 1000000')).status, 413)  # at once
         self.assertEqual(answer(s.port, get('Transfer-Encoding: chunked', body=b'b\r\n' + b'x' * 11 + b'\r\n0\r\n\r\n')).status, 413)
 
     def ends_after(self, seconds, server, data, status):

@@ -103,6 +103,14 @@ class Sizes(test_serve.Serve):
             self.assertEqual((a.head.get('content-type') if a.status == 200 else None or '').split(';')[0] or None, kind, name)
 
 
+    def test_who_never_reads_is_cut_off_whatever_the_size(self):
+        """Sent from pages in memory, and from the file itself; both more than all queues hold."""
+        s = self.serve('--body-timeout', '500ms', '--log-format', 'json')
+        for name, size in (('copied', 15 << 20), ('watched', 200 << 20)):
+            os.truncate(self.file('site/' + name), size)
+            self.conn(s).send(get('/' + name))
+            s.wait_for_line(rf'"target":"/{name}".*"complete":false')
+
     def test_a_large_body_that_nobody_wants_is_not_waited_for(self):
         for length in ('Content-Length: 1000000', 'Expect: 100-continue\r\nContent-Length: 10'):
             c = self.conn()
