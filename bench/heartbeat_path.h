@@ -18,7 +18,7 @@ struct path {
     enum path_delay delay;
 };
 
-enum { PATH_FLYING = 4096 };
+enum { PATH_FLYING = 512 };
 struct path_beat {
     double at; /* ms */
     uint64_t sequence;

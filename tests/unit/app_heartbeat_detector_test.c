@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/heartbeat/detector.h"
+
+#include <math.h>
+
 #include "base/random.h"
 #include "unit.h"
 
-static const double per_hour = 1 / 3600e9;
+static const struct detector_aim hourly = {1 / 3600e9, NULL};
 
 struct path {
     double loss, delay_ms;
@@ -16,7 +19,7 @@ static int walk(struct detector *d, const struct path *p, uint64_t seed, int64_t
     struct prng r;
     prng_seed(&r, seed);
     detector_start(d, p->interval, 0);
-    detector_solve(d, per_hour);
+    detector_solve(d, &hourly);
     int64_t last = 0, mistakes = 0;
     tick newest = 0;
     for (int64_t k = 1; k < beats; k++) {
@@ -26,7 +29,7 @@ static int walk(struct detector *d, const struct path *p, uint64_t seed, int64_t
         at = at > newest ? at : newest;
         bool alarmed = at > detector_deadline(d);
         mistakes += alarmed && k >= from;
-        detector_beat(d, (uint64_t)(k - last), at, alarmed, per_hour);
+        detector_beat(d, (uint64_t)(k - last), at, alarmed, &hourly);
         last = k;
         newest = at;
     }
@@ -70,7 +73,7 @@ static void a_young_sender_gets_patience(void **state)
     (void)state;
     struct detector d;
     detector_start(&d, TICK_S, 0);
-    detector_solve(&d, per_hour);
+    detector_solve(&d, &hourly);
     assert_true(d.allow > 2e9f && d.allow < 60e9f);
 }
 
@@ -85,7 +88,7 @@ static void a_shifted_path_costs_one_mistake(void **state)
         tick at = origin + k * 100 * TICK_MS;
         bool alarmed = at > detector_deadline(&d);
         mistakes += alarmed;
-        detector_beat(&d, 1, at, alarmed, per_hour);
+        detector_beat(&d, 1, at, alarmed, &hourly);
     }
     assert_int_equal(mistakes, 1);
 }
@@ -96,7 +99,7 @@ static void an_unknown_interval_is_found(void **state)
     struct detector d;
     detector_start(&d, 0, 5 * TICK_S);
     for (int k = 1; k < 200; k++)
-        detector_beat(&d, 1, 5 * TICK_S + k * (TICK_S + TICK_MS), false, per_hour);
+        detector_beat(&d, 1, 5 * TICK_S + k * (TICK_S + TICK_MS), false, &hourly);
     assert_true(d.period > 1.0005e9 && d.period < 1.0015e9);
 }
 
@@ -106,9 +109,53 @@ static void an_outage_teaches_nothing(void **state)
     struct detector d;
     (void)walk(&d, &(struct path){0, 0.2, 100 * TICK_MS}, 3, 36000, 0);
     float before = d.allow;
-    detector_beat(&d, 36000, d.base + 3600 * TICK_S, true, per_hour);
-    detector_solve(&d, per_hour);
+    detector_beat(&d, 36000, d.base + 3600 * TICK_S, true, &hourly);
+    detector_solve(&d, &hourly);
     assert_true(d.allow <= before);
+}
+
+/* Nine have seen for three hours that beats are lost one at a time; the tenth has been there for a minute. */
+static void a_young_sender_believes_the_others(void **state)
+{
+    (void)state;
+    struct detector d, young;
+    struct detector_pool pool = {0};
+    for (uint64_t seed = 0; seed < 9; seed++) {
+        (void)walk(&d, &(struct path){0.02, 5, 100 * TICK_MS}, 500 + seed, 3 * 36000, 0);
+        detector_pool_add(&pool, &d);
+    }
+    (void)walk(&young, &(struct path){0.02, 5, 100 * TICK_MS}, 510, 100, 0);
+    detector_solve(&young, &hourly);
+    print_message("alone %.0f ms\n", (double)young.allow / 1e6);
+    detector_solve(&young, &(struct detector_aim){hourly.rate, &pool});
+    print_message("among others %.0f ms\n", (double)young.allow / 1e6);
+    assert_true(young.allow > 300e6f && young.allow < 350e6f);
+    detector_pool_add(&pool, &young); /* being among them changes nothing */
+    float before = young.allow;
+    detector_solve(&young, &(struct detector_aim){hourly.rate, &pool});
+    assert_true(fabsf(young.allow - before) < 1e6f);
+}
+
+/* A thousand forged ones say that nine beats of ten are lost, in runs of hundreds, or that nothing ever is. */
+static void others_that_differ_are_not_believed(void **state)
+{
+    (void)state;
+    struct detector d, liar;
+    (void)walk(&d, &(struct path){0.02, 5, 100 * TICK_MS}, 600, 36000, 0);
+    detector_solve(&d, &hourly);
+    float alone = d.allow;
+    for (int lossy = 0; lossy <= 1; lossy++) {
+        struct detector_pool pool = {0};
+        detector_start(&liar, 100 * TICK_MS, 0);
+        for (int k = 1; k < 10000; k++)
+            detector_beat(&liar, lossy ? 100 : 1, (tick)k * (lossy ? 100 : 1) * 100 * TICK_MS, false, &hourly);
+        for (int i = 0; i < 1000; i++)
+            detector_pool_add(&pool, &liar);
+        detector_solve(&d, &(struct detector_aim){hourly.rate, &pool});
+        print_message("%s: alone %.0f ms, among them %.0f ms\n", lossy ? "lossy" : "clean", (double)alone / 1e6,
+                      (double)d.allow / 1e6);
+        assert_true(d.allow > alone * 2 / 3 && d.allow < alone * 3 / 2);
+    }
 }
 
 static void the_rate_falls_with_patience(void **state)
@@ -135,6 +182,8 @@ int main(void)
         cmocka_unit_test(a_shifted_path_costs_one_mistake),
         cmocka_unit_test(an_unknown_interval_is_found),
         cmocka_unit_test(an_outage_teaches_nothing),
+        cmocka_unit_test(a_young_sender_believes_the_others),
+        cmocka_unit_test(others_that_differ_are_not_believed),
         cmocka_unit_test(the_rate_falls_with_patience),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

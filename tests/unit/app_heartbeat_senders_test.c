@@ -396,6 +396,51 @@ static void the_state_file_survives(void **state)
     unlink(path);
 }
 
+/* How long a sender of ten beats is waited for. */
+static int64_t newcomer(tick now)
+{
+    for (uint64_t k = 1; k <= 10; k++)
+        (void)beat("newcomer", 1, k, now + (tick)k * TICK_S);
+    return row_of("newcomer", now + 10 * TICK_S).left_ms;
+}
+
+/* What all know is summed up from the records, so the next listener has it as well. */
+static void a_newcomer_is_judged_by_what_others_saw(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/l7-senders-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    start(10 * TICK_S, 1 / 3600e9, NULL, origin);
+    int64_t alone = newcomer(origin);
+    senders_close(&t);
+    start(10 * TICK_S, 1 / 3600e9, path, origin);
+    char id[32];
+    tick now = origin;
+    for (uint64_t k = 1; k <= 600; k++, now += TICK_S) {
+        for (int i = 0; i < 100; i++) {
+            snprintf(id, sizeof id, "node-%d", i);
+            (void)beat(id, 1, k, now);
+        }
+        turn(now);
+    }
+    int64_t among = newcomer(now);
+    senders_close(&t);
+    start(10 * TICK_S, 1 / 3600e9, path, now + TICK_S);
+    for (tick later = now + TICK_S; later < now + 7 * TICK_S; later += TICK_S / 4)
+        turn(later);
+    for (uint64_t k = 1; k <= 10; k++)
+        (void)beat("another", 1, k, now + (tick)k * TICK_S);
+    int64_t after = row_of("another", now + 10 * TICK_S).left_ms;
+    print_message("alone %lld ms, among others %lld ms, after a restart %lld ms\n", (long long)alone, (long long)among,
+                  (long long)after);
+    assert_true(alone > 2 * among && among > 1000);
+    assert_true(after < among * 11 / 10 && after > among * 9 / 10);
+    senders_close(&t);
+    unlink(path);
+}
+
 static void a_foreign_file_is_refused(void **state)
 {
     (void)state;
@@ -424,6 +469,7 @@ int main(void)
         cmocka_unit_test(many_come_and_are_forgotten),
         cmocka_unit_test(a_limit_on_senders),
         cmocka_unit_test(the_state_file_survives),
+        cmocka_unit_test(a_newcomer_is_judged_by_what_others_saw),
         cmocka_unit_test(a_foreign_file_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,11 @@
  * that were false, and asks the model for as much more or less. That holds the stated rate in the long run, whatever
  * the path is like.
  *
+ * What is rare for one sender is common for a thousand. So where its own data is thin a detector believes what the
+ * other senders of like intervals saw (an empirical prior: their counts summed up, without its own), as firmly as they
+ * have evidence, at most like 32 events of its own, and the less the worse that fits what it sees itself. A pool is a
+ * sum over the records as they are: nothing of it has to be stored, and who is forgotten is out of it.
+ *
  * Pure: arrival times are arguments (ticks of the monotonic clock).
  */
 #pragma once
@@ -31,6 +36,10 @@ enum {
     DETECTOR_LATE = 20,       /* bins of lateness */
     DETECTOR_RUNS = 10,       /* bins of jumps */
     DETECTOR_JUMP_MAX = 1024, /* a longer silence is an outage, not loss: nothing is learned from it */
+    DETECTOR_OCTAVE = 10,     /* log2 of the least lateness that a pool tells apart, ns */
+    DETECTOR_OCTAVES = 45,
+    DETECTOR_OCTAVE_PERIOD = 20, /* log2 of the period, ns, of the first class; each has an octave */
+    DETECTOR_CLASSES = 24,
 };
 
 struct detector {
@@ -49,15 +58,31 @@ struct detector {
     uint16_t runs[DETECTOR_RUNS];
 };
 
+/* What senders whose periods lie within one octave saw together. */
+struct detector_class {
+    double beats, foreseen, alarms, runs[DETECTOR_RUNS];         /* runs: at least so far */
+    double late_tried[DETECTOR_OCTAVES], late[DETECTOR_OCTAVES]; /* later than 2^e ns, and than 2^(e + 1) as well */
+};
+struct detector_pool {
+    struct detector_class class[DETECTOR_CLASSES];
+};
+/* Begin with a zeroed pool. */
+void detector_pool_add(struct detector_pool *, const struct detector *);
+
+struct detector_aim {
+    double rate;                        /* mistakes a nanosecond; 0: no deadline is worked out */
+    const struct detector_pool *others; /* this one may be among them; NULL: it is alone */
+};
+
 /* `interval` as the sender states it, 0 when it does not. The first beat came at `arrival`. */
 void detector_start(struct detector *, int64_t interval, tick arrival);
 /* A fresh beat, `jump` after the one before. `alarmed`: its deadline had passed. Learns, and works the deadline
-   out anew for `rate` mistakes a nanosecond when it is time. */
-void detector_beat(struct detector *, uint64_t jump, tick arrival, bool alarmed, double rate);
+   out anew when it is time. */
+void detector_beat(struct detector *, uint64_t jump, tick arrival, bool alarmed, const struct detector_aim *);
 /* The sender or the listener began anew: keep what was learned, start the timing from this beat. */
 void detector_rebase(struct detector *, tick arrival);
-void detector_solve(struct detector *, double rate);
+void detector_solve(struct detector *, const struct detector_aim *); /* `rate` above 0 */
 tick detector_deadline(const struct detector *);
 
-/* The model itself, for tests: expected mistakes a nanosecond with a deadline `allow` after base. */
+/* The model itself, of a sender alone, for tests: expected mistakes a nanosecond with a deadline `allow` after base. */
 double detector_rate(const struct detector *, double allow);

@@ -174,13 +174,13 @@ static void note_beat(struct sender *r, const struct beat *b, tick at)
     r->last = at;
 }
 
-void sender_begin(struct sender *r, const struct beat *b, tick at, const struct senders_conf *conf)
+void sender_begin(struct sender *r, const struct beat *b, tick at, const struct detector_aim *aim)
 {
     count_from(r, b->sequence, b->sequence, 0);
     note_beat(r, b, at);
     detector_start(&r->d, b->interval_ns, at);
-    if (conf->rate > 0)
-        detector_solve(&r->d, conf->rate);
+    if (aim->rate > 0)
+        detector_solve(&r->d, aim);
 }
 
 void sender_restart(struct sender *r, const struct beat *b, tick at)
@@ -197,7 +197,7 @@ void sender_restart(struct sender *r, const struct beat *b, tick at)
     note_beat(r, b, at);
 }
 
-void sender_advance(struct sender *r, const struct beat *b, tick at, bool alarmed, const struct senders_conf *conf)
+void sender_advance(struct sender *r, const struct beat *b, tick at, bool alarmed, const struct detector_aim *aim)
 {
     uint64_t jump = b->sequence - r->newest;
     bool other = (float)b->interval_ns != r->interval;
@@ -214,10 +214,10 @@ void sender_advance(struct sender *r, const struct beat *b, tick at, bool alarme
         if (other)
             detector_start(&r->d, b->interval_ns, at);
         else
-            detector_beat(&r->d, jump, at, alarmed, conf->rate);
+            detector_beat(&r->d, jump, at, alarmed, aim);
     }
-    if (other && conf->rate > 0)
-        detector_solve(&r->d, conf->rate);
+    if (other && aim->rate > 0)
+        detector_solve(&r->d, aim);
     note_beat(r, b, at);
 }
 

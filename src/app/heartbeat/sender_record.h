@@ -57,9 +57,9 @@ enum sender_place {
     SENDER_OLD, /* before the window, or of an older incarnation */
 };
 enum sender_place sender_place(const struct sender *, const struct beat *);
-void sender_begin(struct sender *, const struct beat *, tick at, const struct senders_conf *);
+void sender_begin(struct sender *, const struct beat *, tick at, const struct detector_aim *);
 void sender_restart(struct sender *, const struct beat *, tick at);
-void sender_advance(struct sender *, const struct beat *, tick at, bool alarmed, const struct senders_conf *);
+void sender_advance(struct sender *, const struct beat *, tick at, bool alarmed, const struct detector_aim *);
 void sender_fill(struct sender *, const struct beat *);
 void sender_came(struct sender *, const struct beat *, const struct addr *peer,
                  int64_t wall); /* a fresh one: address, delay */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "app/heartbeat/sender_record.h"
+#include "app/heartbeat/senders_pool.h"
 #include "base/check.h"
 
 enum { INDEX_FIRST = 64, NEAR_SHIFT = 21, FAR_SHIFT = 31, RECHECK_BEATS = 4, ENTRY_SLOT_BITS = 23 };
@@ -256,6 +257,8 @@ static void sweep(struct senders *t, int shard, tick now)
         if (dead && t->conf.forget && r->changed + t->conf.forget <= now)
             forget(t, s, slot);
     }
+    if (t->conf.rate > 0)
+        senders_pool_more(t, shard, s->fresh / 16 + 1);
     s->sweep_at = now + TICK_S / 4;
 }
 
@@ -324,7 +327,8 @@ static struct sender *add(struct senders *t, int shard, uint64_t hash, const str
 static enum senders_verdict first_beat(struct senders *t, struct senders_shard *s, struct sender *r,
                                        const struct beat *b, tick when)
 {
-    sender_begin(r, b, when, &t->conf);
+    struct detector_aim aim = senders_aim(t);
+    sender_begin(r, b, when, &aim);
     become(t, s, r, b->goodbye ? BEAT_STOPPED : BEAT_UP, false, when);
     return SENDERS_FRESH;
 }
@@ -340,10 +344,11 @@ static enum senders_verdict known_beat(struct senders *t, struct senders_shard *
     if (place == SENDER_BEHIND)
         return sender_fill(r, b), SENDERS_REORDERED;
     bool restarted = place == SENDER_RESTARTED;
+    struct detector_aim aim = senders_aim(t);
     if (restarted)
         sender_restart(r, b, when);
     else
-        sender_advance(r, b, when, when > sender_deadline(r, &t->conf), &t->conf);
+        sender_advance(r, b, when, when > sender_deadline(r, &t->conf), &aim);
     enum beat_state to = b->goodbye ? BEAT_STOPPED : BEAT_UP;
     if (to != (enum beat_state)r->state || restarted)
         become(t, s, r, to, restarted, when);
@@ -468,6 +473,7 @@ err_t senders_open(struct senders *t, const struct senders_conf *conf, const cha
     TRY(store_open(&t->store, state, sizeof(struct sender), wall));
     t->seed = t->store.seed;
     pthread_mutex_init(&t->grow, NULL);
+    pthread_mutex_init(&t->pooling, NULL);
     for (int i = 0; i < SENDERS_SHARDS; i++) {
         pthread_mutex_init(&t->shard[i].lock, NULL);
         t->shard[i].near_at = now >> NEAR_SHIFT;
@@ -486,5 +492,6 @@ void senders_close(struct senders *t)
         pthread_mutex_destroy(&t->shard[i].lock);
     }
     pthread_mutex_destroy(&t->grow);
+    pthread_mutex_destroy(&t->pooling);
     store_close(&t->store);
 }

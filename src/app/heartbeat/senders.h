@@ -66,13 +66,18 @@ struct senders_shard {
     int64_t near_at, far_at; /* first slot times not yet run */
     tick sweep_at;           /* when to look for the dead that may be forgotten */
     uint32_t sweep;          /* where that goes on */
+    uint32_t pooled;         /* slots added to the pool in this round */
+    uint32_t round;          /* rounds done */
     uint32_t states[BEAT_STATES];
 };
 
 struct senders {
     struct senders_conf conf;
     struct store store;
-    pthread_mutex_t grow;
+    pthread_mutex_t grow, pooling; /* a shard's lock may be held when they are taken, never the other way round */
+    struct detector_pool pool[3];  /* round % 3 is being summed up, the one before is in use; the oldest rests: who
+                                      still reads it holds the lock of a shard without which no round ends */
+    uint32_t round, rounded;       /* rounds ended; shards that are done with this one */
     uint64_t seed;
     struct senders_shard shard[SENDERS_SHARDS];
 };

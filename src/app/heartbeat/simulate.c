@@ -2,6 +2,7 @@
 #include "app/heartbeat/simulate.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/histogram.h"
 #include "base/json.h"
@@ -18,6 +19,7 @@ struct known { /* one sender */
     struct detector d[]; /* one a setting; the fixed ones only follow the period */
 };
 struct score {
+    struct detector_pool pool; /* as of `pooled` */
     uint64_t alarms;
     struct histogram detection; /* us */
 };
@@ -27,6 +29,7 @@ struct simulation {
     struct score score[SIMULATE_SETTINGS_MAX];
     struct table senders;
     struct known *first;
+    int64_t pooled;
     struct prng prng;
     double hours;
     uint64_t beats, outages, restarts;
@@ -67,6 +70,24 @@ static tick deadline(const struct simulate_setting *setting, const struct known 
     return learns(setting) ? detector_deadline(d) : k->last + setting->timeout;
 }
 
+static struct detector_aim aim_of(const struct simulation *s, int i)
+{
+    return (struct detector_aim){s->setting[i].rate, &s->score[i].pool};
+}
+
+/* Every four seconds, as a listener does. */
+static void pool(struct simulation *s, int64_t now)
+{
+    if (now < s->pooled + 4 * TICK_S)
+        return;
+    s->pooled = now;
+    for (int i = 0; i < s->n; i++) {
+        memset(&s->score[i].pool, 0, sizeof s->score[i].pool);
+        for (const struct known *k = s->first; learns(&s->setting[i]) && k; k = k->next)
+            detector_pool_add(&s->score[i].pool, &k->d[i]);
+    }
+}
+
 static struct known *find(struct simulation *s, const struct heard *h, bool *fresh)
 {
     uint64_t hash = slice_hash(h->id, s->senders.seed);
@@ -93,8 +114,9 @@ static void begin(struct simulation *s, struct known *k, const struct heard *h, 
             detector_rebase(&k->d[i], h->at);
         else
             detector_start(&k->d[i], h->interval, h->at);
+        struct detector_aim aim = aim_of(s, i);
         if (learns(&s->setting[i]))
-            detector_solve(&k->d[i], s->setting[i].rate);
+            detector_solve(&k->d[i], &aim);
     }
     k->incarnation = h->incarnation;
     k->newest = h->sequence;
@@ -111,7 +133,8 @@ static void judge(struct simulation *s, struct known *k, const struct heard *h, 
     double died = (double)k->last + where * d->period * (double)jump;
     if (d->period > 0)
         histogram_add(&s->score[i].detection, (int64_t)(((double)due - died) / 1e3));
-    detector_beat(d, jump, h->at, alarmed, s->setting[i].rate);
+    struct detector_aim aim = aim_of(s, i);
+    detector_beat(d, jump, h->at, alarmed, &aim);
 }
 
 static void take(struct simulation *s, struct known *k, const struct heard *h)
@@ -157,6 +180,7 @@ err_t simulation_line(struct simulation *s, struct slice line)
     if (!k)
         return E_NO_MEMORY;
     s->beats++;
+    pool(s, h.at);
     if (fresh)
         begin(s, k, &h, false);
     else
