@@ -8,8 +8,8 @@ enum {
     LATE_NEGATIVE = 5, /* edges -16u -8u -4u -2u -u, then u 2u 4u ... */
     YOUNG = 32,        /* beats over which the base is a plain mean; afterwards it moves by 1/32 of the error */
     WARM = 8,          /* beats before the unit is chosen */
-    UNIT_MIN = 10,     /* 1 us: below it nothing is worth telling apart */
-    UNIT_MAX = 40,
+    UNIT_MIN = DETECTOR_OCTAVE, /* 1 us: below it nothing is worth telling apart */
+    UNIT_MAX = DETECTOR_OCTAVE_UNIT,
     RUN_TABLE = 256,
 };
 /* What is assumed before anything is seen: half a loss in ten beats, then every fourth run goes on; delays
@@ -43,6 +43,7 @@ enum {
 #define MEMORY_TARGETS    16.0 /* remember so many mean times between mistakes, then halve the counts */
 #define MEMORY_LEAST      (1 << 16)
 
+_Static_assert(UNIT_MAX - UNIT_MIN + DETECTOR_LATE - 2 - LATE_NEGATIVE < DETECTOR_OCTAVES, "a pool has every edge");
 static const uint16_t run_edge[DETECTOR_RUNS] = {2, 3, 4, 5, 7, 9, 13, 17, 33, 65};
 
 /* Floating counters: 4 bits of exponent, 12 of mantissa. Exact to 4,095; above, a step of 2^e is taken with

@@ -38,6 +38,7 @@ enum {
     DETECTOR_JUMP_MAX = 1024, /* a longer silence is an outage, not loss: nothing is learned from it */
     DETECTOR_OCTAVE = 10,     /* log2 of the least lateness that a pool tells apart, ns */
     DETECTOR_OCTAVES = 45,
+    DETECTOR_OCTAVE_UNIT = 40,   /* log2 of the greatest unit of `late` */
     DETECTOR_OCTAVE_PERIOD = 20, /* log2 of the period, ns, of the first class; each has an octave */
     DETECTOR_CLASSES = 24,
 };

@@ -293,7 +293,8 @@ bool sender_sound(const struct sender *r)
 {
     const struct detector *d = &r->d;
     bool name = r->id_size <= BEAT_ID_MAX && (r->text || beat_id_valid(slice_of(r->id, r->id_size)));
-    bool timing = sane(d->period) && sane((double)d->jitter) && sane((double)d->allow) && d->unit >= 0 && d->unit <= 40;
+    bool timing = sane(d->period) && sane((double)d->jitter) && sane((double)d->allow) &&
+                  (!d->unit || (d->unit >= DETECTOR_OCTAVE && d->unit <= DETECTOR_OCTAVE_UNIT));
     bool lean = sane((double)d->claim) && sane((double)d->foreseen) && sane((double)d->alarms);
     return r->state < BEAT_STATES && r->announced < BEAT_STATES && name && timing && lean &&
            sane((double)r->interval) && sane((double)r->penalty);
