@@ -161,12 +161,23 @@ static inline uint64_t load_le(const char *p, size_t n, bool fold)
     return w;
 }
 
+/* Four to seven bytes, by two loads that overlap. */
+static inline uint64_t load_some(const char *p, size_t n)
+{
+    uint32_t low, high;
+    memcpy(&low, p, 4);
+    memcpy(&high, p + n - 4, 4);
+    return low | (uint64_t)high << 8 * (n - 4);
+}
+
 /* The bytes from `at`, a multiple of eight, on: out of the last eight when there are so many. */
 static inline uint64_t load_rest(struct slice s, size_t at, bool fold)
 {
     uint64_t w;
-    if (fold || s.n < 8 || at == s.n)
+    if (fold || s.n < 4 || at == s.n)
         return load_le(s.p + at, s.n - at, fold);
+    if (s.n < 8)
+        return load_some(s.p, s.n);
     memcpy(&w, s.p + s.n - 8, 8);
     return w >> 8 * (8 - (s.n - at));
 }

@@ -209,12 +209,17 @@ static struct slice connection_line(const struct h1_exchange *h, const struct ht
 static err_t format_head(struct h1_exchange *h, const struct http_response *r)
 {
     struct buf *out = &h->work->out;
-    if (!r->start.n)
-        TRY(format_start(out, r));
-    if (!r->lines.n)
-        TRY(h1_format_fields(out, &r->fields));
     const struct slice coding = h->chunked_out ? S("Transfer-Encoding: chunked\r\n") : SLICE_NONE;
     const struct slice rest[] = {r->lines, coding, connection_line(h, r), S("\r\n")};
+    h->ahead = r->start;
+    if (r->whole && !coding.n && !rest[2].n) {
+        h->ahead.n += 2;
+        return NULL;
+    }
+    if (!r->start.n) {
+        TRY(format_start(out, r));
+        TRY(h1_format_fields(out, &r->fields));
+    }
     return buf_add_all(out, rest, sizeof rest / sizeof rest[0]);
 }
 
@@ -229,34 +234,47 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
     err_t e = decide_framing(h, r);
     if (!e)
         e = format_head(h, r);
-    if (e)
-        out->n = before; /* the error page begins anew */
-    else
-        h->ahead = r->start;
+    if (e) { /* the error page begins anew */
+        out->n = before;
+        h->ahead = SLICE_NONE;
+    }
     return e;
+}
+
+struct pieces {
+    struct iovec v[5];
+    int n;
+    size_t total;
+};
+
+/* One more to send; what lies behind the last one in memory, as a small file does behind its head, is part of it. */
+static inline void add_piece(struct pieces *p, struct slice s)
+{
+    struct iovec *last = p->v + p->n - 1;
+    if (s.n == 0)
+        return;
+    if (p->n && (char *)last->iov_base + last->iov_len == s.p)
+        last->iov_len += s.n;
+    else
+        p->v[p->n++] = (struct iovec){(void *)(uintptr_t)s.p, s.n};
+    p->total += s.n;
 }
 
 /* What is held back, and up to three more pieces. `last`: nothing more will be sent on this connection. */
 static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, bool last, tick until)
 {
-    struct iovec v[5];
-    int n = 0;
-    size_t total = h->ahead.n + h->work->out.n;
-    if (h->ahead.n)
-        v[n++] = (struct iovec){(void *)(uintptr_t)h->ahead.p, h->ahead.n};
-    if (h->work->out.n)
-        v[n++] = (struct iovec){h->work->out.p, h->work->out.n};
-    for (int i = 0; i < count; i++) {
-        if (s[i].n)
-            v[n++] = (struct iovec){(void *)(uintptr_t)s[i].p, s[i].n};
-        total += s[i].n;
-    }
-    if (n == 0)
+    struct pieces p;
+    p.n = 0, p.total = 0;
+    add_piece(&p, h->ahead);
+    add_piece(&p, buf_slice(&h->work->out));
+    for (int i = 0; i < count; i++)
+        add_piece(&p, s[i]);
+    if (p.n == 0)
         return NULL;
     if (h->saying)
         TRY(interim_through(h, until));
-    TRY((last ? stream_writev_last : stream_writev)(h->conn->stream, v, n, progress_by(h, until)));
-    stat_add(STAT_BYTES_SENT, (int64_t)total);
+    TRY((last ? stream_writev_last : stream_writev)(h->conn->stream, p.v, p.n, progress_by(h, until)));
+    stat_add(STAT_BYTES_SENT, (int64_t)p.total);
     h->work->out.n = h->ahead.n = 0;
     return NULL;
 }

@@ -93,22 +93,29 @@ static err_t parse_bracketed(struct slice s, struct uri *u)
     return parse_port(slice_from(rest, 1), &u->port);
 }
 
+/* The last '@' ends the userinfo. */
+static err_t parse_userinfo(struct slice *rest, struct uri *u)
+{
+    const char *at = memrchr(rest->p, '@', rest->n);
+    if (!at)
+        return NULL;
+    u->userinfo = slice_first(*rest, (size_t)(at - rest->p));
+    u->has_userinfo = true;
+    *rest = slice_from(*rest, u->userinfo.n + 1);
+    return check(u->userinfo, UNRESERVED | SUB_DELIM | PATHISH, "user");
+}
+
 static err_t parse_authority(struct slice s, struct uri *u)
 {
     u->has_authority = true;
-    for (size_t at = slice_find(s, '@', 0); at != SIZE_MAX;) { /* the last one ends the userinfo */
-        size_t next = slice_find(s, '@', at + 1);
-        if (next == SIZE_MAX) {
-            u->userinfo = slice_first(s, at);
-            u->has_userinfo = true;
-            s = slice_from(s, at + 1);
-            TRY(check(u->userinfo, UNRESERVED | SUB_DELIM | PATHISH, "user"));
-        }
-        at = next;
-    }
-    if (s.n && s.p[0] == '[')
-        return parse_bracketed(s, u);
     size_t end = span(s, UNRESERVED | SUB_DELIM);
+    if (end < s.n) { /* not a mere name */
+        TRY(parse_userinfo(&s, u));
+        if (s.n && s.p[0] == '[')
+            return parse_bracketed(s, u);
+        if (u->has_userinfo)
+            end = span(s, UNRESERVED | SUB_DELIM);
+    }
     u->host = slice_first(s, end);
     if (end == s.n)
         return NULL;
@@ -117,10 +124,8 @@ static err_t parse_authority(struct slice s, struct uri *u)
 
 err_t uri_parse_authority(struct slice s, struct uri *out)
 {
-    struct uri u = {0};
-    TRY(parse_authority(s, &u));
-    *out = u;
-    return NULL;
+    *out = (struct uri){0};
+    return parse_authority(s, out);
 }
 
 static struct slice cut_at(struct slice *rest, char a, char b, char c)
@@ -156,14 +161,11 @@ static err_t parse_rest(struct slice s, struct uri *u)
 
 err_t uri_parse_origin(struct slice s, struct uri *out)
 {
-    struct uri u = {0};
+    *out = (struct uri){0};
     if (s.n == 0 || s.p[0] != '/')
         return fault(E_DATA, "path: must begin with '/'");
-    TRY(parse_rest(s, &u));
-    if (u.has_fragment)
-        return fault(E_DATA, "path: a fragment ('#') is never sent");
-    *out = u;
-    return NULL;
+    TRY(parse_rest(s, out));
+    return out->has_fragment ? fault(E_DATA, "path: a fragment ('#') is never sent") : NULL;
 }
 
 /* Length of the scheme when the reference begins with one. */

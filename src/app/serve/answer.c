@@ -87,7 +87,7 @@ static err_t send_part(struct exchange *x, struct file *f, uint64_t off, uint64_
 
 static err_t send_whole(struct exchange *x, struct file *f, tick until)
 {
-    TRY(reply_head(x, &f->whole, until));
+    TRY(reply_head(x, file_head(f), until));
     if (x->request.method != M_HEAD)
         TRY(send_part(x, f, 0, f->size, until));
     return reply_end(x, until);

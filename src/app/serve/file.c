@@ -15,6 +15,7 @@
 #include "http/date.h"
 #include "http/h1_format.h"
 #include "http/media.h"
+#include "http/status.h"
 #include "rt/loop.h"
 #include "rt/offload.h"
 #include "rt/waitq.h"
@@ -58,10 +59,8 @@ static void file_free(struct file *f)
     if (f->home) {
         f->home->copies -= f->size;
         pages_free(f->body, f->size);
-    } else {
-        free(f->body);
     }
-    free(f->lines);
+    free(f->head);
     free(f->name);
     free((char *)(uintptr_t)f->key.p);
     free(f);
@@ -178,13 +177,13 @@ static void settle(struct file *f, char *body)
 
 static err_t load(struct file *f)
 {
-    char *to = malloc(f->size ? f->size : 1);
-    err_t e = to ? file_read(f, to, 0, f->size) : E_NO_MEMORY;
-    if (e)
-        free(to);
-    else
-        settle(f, to);
-    return e;
+    char *both = realloc(f->head, f->head_n + f->size);
+    if (!both)
+        return E_NO_MEMORY;
+    f->head = both;
+    TRY(file_read(f, both + f->head_n, 0, f->size));
+    settle(f, both + f->head_n);
+    return NULL;
 }
 
 /* Into pages that the kernel may send from: nobody can write to those while they wait in sockets. Without room for them
@@ -270,14 +269,38 @@ static err_t describe(const struct files *s, struct file *f)
     if (s->cache_control)
         add(f, F_CACHE_CONTROL, slice_z(s->cache_control));
     f->whole.status = 200;
-    err_t e = h1_format_fields(&b, &f->whole.fields);
-    if (e) {
-        buf_free(&b);
-        return e;
+    f->whole.length = f->size;
+    err_t e = h1_format_status_line(&b, 200, SLICE_NONE);
+    if (!e)
+        e = h1_format_field(&b, fields_name(F_DATE), date_cached(now_s));
+    if (!e)
+        e = h1_format_fields(&b, &f->whole.fields);
+    if (!e)
+        e = h1_format_end(&b);
+    f->head = b.p; /* also when it failed: freed with the file */
+    f->head_n = b.n;
+    f->dated = now_s;
+    return e;
+}
+
+/* Where its date stands: behind the status line and "Date: ". */
+static char *date_in(struct file *f)
+{
+    return f->head + status_line(200).n + fields_name(F_DATE).n + 2;
+}
+
+/* Those who are sending it would send half of the one date and half of the other: then it is written for this once. */
+const struct http_response *file_head(struct file *f)
+{
+    int64_t now_s = wall_now() / TICK_S;
+    bool alone = f->refs <= (f->cached ? 2u : 1u);
+    if (f->dated != now_s && alone) {
+        memcpy(date_in(f), date_cached(now_s).p, DATE_LENGTH);
+        f->dated = now_s;
     }
-    f->lines = b.p;
-    f->whole.lines = buf_slice(&b);
-    return NULL;
+    f->whole.whole = f->dated == now_s;
+    f->whole.start = f->whole.whole ? slice_of(f->head, f->head_n - 2) : SLICE_NONE;
+    return &f->whole;
 }
 
 static err_t file_new(struct files *s, int fd, const char *name, struct file **out)
@@ -299,9 +322,9 @@ static err_t file_new(struct files *s, int fd, const char *name, struct file **o
         e = E_NOT_FOUND;
     f->size = (uint64_t)f->st.st_size;
     if (!e)
-        e = is_racy(f) ? E_CHANGED : take_in(s, f);
+        e = is_racy(f) ? E_CHANGED : describe(s, f);
     if (!e)
-        e = describe(s, f);
+        e = take_in(s, f);
     if (e)
         file_free(f);
     else

@@ -4,7 +4,7 @@
  *
  * Each worker has a cache of its own, keyed by the request's path as it came, so that a hit decodes nothing. A small
  * file is kept in memory, a middling one in pages of its own, which sockets take by reference, a large one as an open
- * descriptor; all with the header lines of a 200 already written. What was looked at FILE_FRESH ago is looked at again
+ * descriptor; all with the head of a 200 already written. What was looked at FILE_FRESH ago is looked at again
  * before it is used: an entry whose file was replaced or changed is loaded anew. Replacing by rename makes a new file,
  * so what is being sent of the old one stays whole. Copies cannot be written to by others; how the large ones are kept
  * from passing half old and half new says answer.c.
@@ -46,16 +46,18 @@ struct file {
     bool watched;       /* `fd` is the file itself, which others can write to */
     int fd;             /* -1: in memory */
     struct files *home; /* accounts for `body`, which is pages (base/pages.h); NULL: it is small */
+    char *head;         /* as `whole` sends it; the body of a small file lies behind it */
+    size_t head_n;      /* with the empty line */
     char *body;
     uint64_t size;
     struct stat st;
     tick checked; /* the name was looked up then */
     struct http_field fields[FILE_FIELDS];
-    struct http_response whole; /* the 200 */
+    struct http_response whole; /* the 200; see file_head */
     struct cond_resource cond;
     struct slice type;
     char etag[48], modified[32], length[24];
-    char *lines; /* of `whole` */
+    int64_t dated; /* the second that `head` bears */
 };
 
 MUST err_t files_new(int root, const char *cache_control, struct files **);
@@ -67,6 +69,8 @@ struct file *file_cached(struct files *, struct slice key);
    E_PERMISSION; E_EXISTS when it is a folder. With a key it goes into the cache. */
 MUST err_t file_open(struct files *, const char *name, struct slice key, struct file **);
 void file_unref(struct file *);
+/* The 200, dated now. */
+const struct http_response *file_head(struct file *);
 /* Has it been written to since it was opened? Never, when it was copied. */
 bool file_changed(const struct file *);
 /* `n` bytes at `off` of one that has a descriptor, as they were when it was opened: else E_CHANGED. */
