@@ -26,7 +26,7 @@ static int as_sendmail(int argc, char **argv)
    client. What is put there fails to be read or written as the closed one did. */
 static void hold_standard(void)
 {
-    static int held[STDERR_FILENO + 1]; /* for as long as the program runs */
+    static int held[STDERR_FILENO + 1] __attribute__((unused)); /* for as long as the program runs */
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0)
             held[fd] = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
