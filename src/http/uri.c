@@ -124,8 +124,10 @@ static err_t parse_authority(struct slice s, struct uri *u)
 
 err_t uri_parse_authority(struct slice s, struct uri *out)
 {
-    *out = (struct uri){0};
-    return parse_authority(s, out);
+    struct uri u = {0};
+    TRY(parse_authority(s, &u));
+    *out = u;
+    return NULL;
 }
 
 static struct slice cut_at(struct slice *rest, char a, char b, char c)
@@ -161,11 +163,14 @@ static err_t parse_rest(struct slice s, struct uri *u)
 
 err_t uri_parse_origin(struct slice s, struct uri *out)
 {
-    *out = (struct uri){0};
+    struct uri u = {0};
     if (s.n == 0 || s.p[0] != '/')
         return fault(E_DATA, "path: must begin with '/'");
-    TRY(parse_rest(s, out));
-    return out->has_fragment ? fault(E_DATA, "path: a fragment ('#') is never sent") : NULL;
+    TRY(parse_rest(s, &u));
+    if (u.has_fragment)
+        return fault(E_DATA, "path: a fragment ('#') is never sent");
+    *out = u;
+    return NULL;
 }
 
 /* Length of the scheme when the reference begins with one. */
