@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What l7 serve makes of files that change under its hands, and of a kernel without openat2."""
+import email.utils
 import errno
 import os
 import random
@@ -10,9 +11,13 @@ import time
 
 import harness
 import test_serve
-from test_serve import get
+from test_serve import Answer, get
 
 KIB, MIB = 1 << 10, 1 << 20
+
+
+def date_of(answer):
+    return email.utils.parsedate_to_datetime(answer.head['date']).timestamp()
 
 
 class Changes(test_serve.Serve):
@@ -93,6 +98,27 @@ class Changes(test_serve.Serve):
         self.assertLess(len(c.recv_all()), 30 << 20)
         self.assertEqual(self.ask('/a.txt').status, 200)
 
+
+    def test_dated_when_it_is_sent(self):
+        """The head is kept with the file, its date for a second: nobody gets an old one, also while the file is being
+        sent to somebody, whose head then stays as it is."""
+        self.server = self.serve('--workers', '1')
+        content = os.urandom(30 * KIB)
+        self.replace('dated', content)
+        slow = self.conn()
+        slow.send(get('/dated') * 400)  # more than the queues take: the server waits within one of them
+        for _ in range(4):
+            before = int(time.time())
+            answer = self.ask('/dated')
+            self.assertTrue(before <= date_of(answer) <= time.time(), answer.head['date'])
+            self.assertEqual(answer.body, content)
+            self.wait_until(lambda: int(time.time()) > before, 2.0, 'the next second')
+        known = {k: v for k, v in answer.head.items() if k not in ('date', 'connection')}
+        for _ in range(400):
+            answer = Answer(slow)
+            self.assertTrue(date_of(answer))
+            self.assertEqual({k: v for k, v in answer.head.items() if k != 'date'}, known)
+            self.assertEqual(answer.body, content)
 
     def test_written_to_without_a_pause_is_to_be_asked_for_later(self):
         stop = threading.Event()
