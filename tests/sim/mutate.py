@@ -4,7 +4,8 @@
 
     mutate.py [WORD]    only the mutations whose description has WORD in it
 
-Works on a copy of the tree below build/mutate. A mutation that no row notices is a failure.
+Works on a copy of the tree below build/mutate; a rule that stands in two places is broken in both. A mutation that no row
+notices is a failure.
 """
 import os
 import re
@@ -65,7 +66,8 @@ MUTATIONS = [
     ('a reload asks for what is immutable', F, 'info->flags & FRESH_IMMUTABLE && ttl > 0;', 'info->flags & FRESH_IMMUTABLE && ttl < 0;'),
     ('immutable outlives freshness', F, 'info->flags & FRESH_IMMUTABLE && ttl > 0;', 'info->flags & FRESH_IMMUTABLE;'),
     ('an age grows past the greatest number', F, 'return age < 0 ? 0 : age > CC_SECONDS_MAX ? CC_SECONDS_MAX : age;', 'return age;'),
-    ('Vary: * is stored', F, "if (f->v[i].id == F_VARY && slice_has(f->v[i].value, '*'))", "if (f->v[i].id == F_VARY && f->v[i].value.n == 99)"),
+    ('Vary: * is stored', F, "if (f->v[i].id == F_VARY && slice_has(f->v[i].value, '*'))", "if (f->v[i].id == F_VARY && f->v[i].value.n == 99)",
+     K, 'slice_eq(name, S("*")) || n == max', 'n == max'),  # without the first, the second still refuses it
     ('a POST without freshness is stored', F, 'if (r->method == M_POST && !(info->flags & FRESH_EXPLICIT))', 'if (r->method == M_POST && status == 0)'),
     ('a POST of any status is stored', F, 'if (r->method == M_POST && status != 200)', 'if (r->method == M_POST && status == 0)'),
     ('a POST stands for GET wherever it says its content is', LEAD, 'return slice_eq(j->key.text, named.text);', 'return true;'),
@@ -142,6 +144,17 @@ def first_red():
     return None
 
 
+def change(what, path, old, new, before):
+    at = os.path.join(COPY, path)
+    with open(at) as f:
+        text = f.read()
+    if text.count(old) != 1:
+        raise SystemExit(f'{what}: {path} has the text {text.count(old)} times: {old!r}')
+    before.setdefault(at, text)
+    with open(at, 'w') as f:
+        f.write(text.replace(old, new))
+
+
 def main():
     only = sys.argv[1] if len(sys.argv) > 1 else ''
     copy()
@@ -149,17 +162,14 @@ def main():
     if problem:
         raise SystemExit(f'red before anything was broken: {problem}')
     survivors = 0
-    for what, path, old, new in [m for m in MUTATIONS if only in m[0]]:
-        at = os.path.join(COPY, path)
-        with open(at) as f:
-            text = f.read()
-        if text.count(old) != 1:
-            raise SystemExit(f'{what}: {path} has the text {text.count(old)} times: {old!r}')
-        with open(at, 'w') as f:
-            f.write(text.replace(old, new))
+    for what, *edits in [m for m in MUTATIONS if only in m[0]]:
+        before = {}
+        for path, old, new in zip(edits[::3], edits[1::3], edits[2::3]):
+            change(what, path, old, new, before)
         red = build() or first_red()
-        with open(at, 'w') as f:
-            f.write(text)
+        for at, text in before.items():
+            with open(at, 'w') as f:
+                f.write(text)
         survivors += not red
         print(f'{what}: {"nobody noticed" if not red else red}', flush=True)
     build()
