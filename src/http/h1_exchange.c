@@ -250,10 +250,10 @@ struct pieces {
 /* One more to send; what lies behind the last one in memory, as a small file does behind its head, is part of it. */
 static inline void add_piece(struct pieces *p, struct slice s)
 {
-    struct iovec *last = p->v + p->n - 1;
+    struct iovec *last = p->n ? p->v + p->n - 1 : NULL;
     if (s.n == 0)
         return;
-    if (p->n && (char *)last->iov_base + last->iov_len == s.p)
+    if (last && (char *)last->iov_base + last->iov_len == s.p)
         last->iov_len += s.n;
     else
         p->v[p->n++] = (struct iovec){(void *)(uintptr_t)s.p, s.n};

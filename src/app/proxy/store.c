@@ -62,10 +62,12 @@ static void disk_put(struct proxy *p, struct cache_object *o)
 }
 
 /* Closed while it was put where it can be found: the purge may have been there before. */
-static void check_flight(struct cache_flight *f, struct cache_object *o)
+static bool outdated(struct cache_flight *f, struct cache_object *o)
 {
-    if (flight_closed(f))
-        atomic_store(&o->invalid, true);
+    if (!flight_closed(f))
+        return false;
+    atomic_store(&o->invalid, true);
+    return true;
 }
 
 void store_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
@@ -74,8 +76,8 @@ void store_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
         return;
     if (cache_memory_put(p->memory, o))
         stat_add(STAT_CACHE_STORED, 1);
-    check_flight(f, o);
-    disk_put(p, o);
+    if (!outdated(f, o)) /* a file would not bear the mark */
+        disk_put(p, o);
 }
 
 void store_replace(struct proxy *p, struct cache_flight *f, struct cache_object *old, struct cache_object *fresh)
@@ -84,8 +86,8 @@ void store_replace(struct proxy *p, struct cache_flight *f, struct cache_object 
         return;
     if (!cache_memory_replace(p->memory, old, fresh))
         cache_memory_put(p->memory, fresh);
-    check_flight(f, fresh);
-    disk_put(p, fresh);
+    if (!outdated(f, fresh))
+        disk_put(p, fresh);
 }
 
 void store_remove(struct proxy *p, struct cache_object *o)

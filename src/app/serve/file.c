@@ -122,8 +122,9 @@ static bool is_racy(const struct file *f)
     if (m->tv_sec < now_s - 2 || m->tv_sec > now_s + 2)
         return false; /* some file systems have stamps beyond what nanoseconds can count */
     int64_t age = wall_now() - (m->tv_sec * TICK_S + m->tv_nsec);
-    int64_t writing = (int64_t)f->size * FILE_NS_A_BYTE;
-    return age > -FILE_RACY && age < FILE_RACY + (writing < FILE_WRITE_MAX ? writing : FILE_WRITE_MAX);
+    bool long_write = f->size > (uint64_t)FILE_WRITE_MAX / FILE_NS_A_BYTE;
+    int64_t writing = long_write ? FILE_WRITE_MAX : (int64_t)f->size * FILE_NS_A_BYTE;
+    return age > -FILE_RACY && age < FILE_RACY + writing;
 }
 
 /* ---- Reading ---- */
