@@ -54,6 +54,7 @@ err_t cache_disk_new(const char *path, uint64_t limit, struct cache_disk **out)
     }
     pthread_mutex_init(&d->lock, NULL);
     list_init(&d->queue);
+    list_init(&d->writers);
     d->limit = limit;
     d->dir = dir;
     *out = d;
@@ -77,7 +78,7 @@ void cache_disk_free(struct cache_disk *d)
 
 /* ---- The index, under the lock ---- */
 
-static struct disk_entry *entry_find(struct cache_disk *d, uint64_t key_name, uint64_t vary_name)
+struct disk_entry *disk_entry_of(struct cache_disk *d, uint64_t key_name, uint64_t vary_name)
 {
     for (struct table_link *l = table_first(&d->table, key_name); l; l = table_next(l, key_name)) {
         struct disk_entry *x = LIST_ENTRY(l, struct disk_entry, link);
@@ -138,7 +139,7 @@ static void load_name(struct cache_disk *d, int fd, const char *name, bool remov
         return;
     }
     pthread_mutex_lock(&d->lock);
-    bool there = !fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) && !entry_find(d, key_name, vary_name);
+    bool there = !fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) && !disk_entry_of(d, key_name, vary_name);
     struct disk_entry *x = there ? entry_add(d, key_name, vary_name, charge((uint64_t)st.st_size)) : NULL;
     if (x)
         x->stale = !(st.st_mode & S_IWUSR);
@@ -208,12 +209,6 @@ err_t cache_disk_load(struct cache_disk *d, tick until)
 
 /* ---- Writing ---- */
 
-struct put {
-    struct cache_disk *d;
-    struct cache_object *o;
-    uint64_t key_name, vary_name, ticket, charged;
-};
-
 /* Room for what is to be written. Other writers hold theirs: when too many do, this object stays in memory only. */
 static err_t make_room(struct cache_disk *d)
 {
@@ -224,22 +219,23 @@ static err_t make_room(struct cache_disk *d)
     return fits ? NULL : E_LIMIT;
 }
 
-static err_t put_work(void *arg)
+static void temporary_path(const struct cache_disk_write *w, char out[PATH_ROOM])
 {
-    struct put *w = arg;
+    snprintf(out, PATH_ROOM, "new/%016llx", (unsigned long long)w->ticket);
+}
+
+/* `e` is how the writing went. Whoever removed the entry meanwhile, or is writing a newer one, has the last word. */
+static err_t write_end(struct cache_disk_write *w, err_t e)
+{
     struct cache_disk *d = w->d;
     char path[PATH_ROOM], temporary[PATH_ROOM];
     disk_path(w->key_name, w->vary_name, path);
-    snprintf(temporary, sizeof temporary, "new/%016llx", (unsigned long long)w->ticket);
-    err_t e = make_room(d);
-    if (!e)
-        e = disk_file_write(d->dir, temporary, w->o);
+    temporary_path(w, temporary);
     pthread_mutex_lock(&d->lock);
-    /* Whoever removed the entry meanwhile, or is writing a newer one, has the last word. */
-    struct disk_entry *x = entry_find(d, w->key_name, w->vary_name);
+    struct disk_entry *x = disk_entry_of(d, w->key_name, w->vary_name);
     bool mine = x && x->ticket == w->ticket;
     if (mine && atomic_load(&w->o->invalid))
-        x->stale = true; /* purged by its prefix, which finds no file that is being written */
+        x->stale = true; /* by the memory tier's copy */
     if (mine && !e && x->stale && fchmodat(d->dir, temporary, MODE_STALE, 0))
         e = err_errno(errno);
     if (mine && !e && renameat(d->dir, temporary, d->dir, path))
@@ -252,21 +248,32 @@ static err_t put_work(void *arg)
         disk_drop(d, x);
     else if (mine)
         x->writing = false;
+    list_remove(&w->link);
     d->writing--;
+    w->ended = true;
     pthread_mutex_unlock(&d->lock);
     return e;
 }
 
-err_t cache_disk_put(struct cache_disk *d, struct cache_object *o, tick until)
+static err_t write_work(void *arg)
 {
-    struct put w = {
+    struct cache_disk_write *w = arg;
+    char temporary[PATH_ROOM];
+    temporary_path(w, temporary);
+    err_t e = make_room(w->d);
+    return write_end(w, e ? e : disk_file_write(w->d->dir, temporary, w->o));
+}
+
+err_t cache_disk_begin(struct cache_disk *d, struct cache_object *o, struct cache_disk_write *out)
+{
+    struct cache_disk_write w = {
         .d = d, .o = o, .key_name = slice_hash(o->key, NAME_SEED), .vary_name = slice_hash(o->vary, NAME_SEED)};
     w.charged = charge(disk_file_size(o));
     if (o->partial || w.charged > d->limit / SHARE)
         return E_LIMIT;
     pthread_mutex_lock(&d->lock);
     bool room = d->loaded && d->writing < WRITING_MAX && !atomic_load(&o->invalid);
-    struct disk_entry *x = room ? entry_find(d, w.key_name, w.vary_name) : NULL;
+    struct disk_entry *x = room ? disk_entry_of(d, w.key_name, w.vary_name) : NULL;
     if (x) {
         char path[PATH_ROOM];
         disk_path(w.key_name, w.vary_name, path);
@@ -278,9 +285,22 @@ err_t cache_disk_put(struct cache_disk *d, struct cache_object *o, tick until)
         x->writing = true;
         x->ticket = w.ticket = ++d->tickets;
         d->writing++;
+        *out = w;
+        list_add_last(&d->writers, &out->link);
     }
     pthread_mutex_unlock(&d->lock);
-    return x ? offload(put_work, &w, until) : E_LIMIT;
+    return x ? NULL : E_LIMIT;
+}
+
+err_t cache_disk_finish(struct cache_disk_write *w, tick until)
+{
+    err_t e = offload(write_work, w, until);
+    return w->ended ? e : write_end(w, e); /* withdrawn before it began */
+}
+
+void cache_disk_abandon(struct cache_disk_write *w)
+{
+    write_end(w, E_CANCELED);
 }
 
 /* ---- Reading ---- */
@@ -329,7 +349,7 @@ static bool found(struct cache_disk *d, uint64_t key_name, const struct variant 
 {
     char path[PATH_ROOM];
     pthread_mutex_lock(&d->lock);
-    struct disk_entry *x = entry_find(d, key_name, v->vary_name);
+    struct disk_entry *x = disk_entry_of(d, key_name, v->vary_name);
     bool there = x && x->ticket == v->ticket && !x->writing;
     if (there && o) {
         o->ticket = x->ticket;
@@ -364,7 +384,7 @@ static err_t read_variant(struct cache_disk *d, const struct cache_key *key, con
 static void used(struct cache_disk *d, const struct cache_object *o)
 {
     pthread_mutex_lock(&d->lock);
-    struct disk_entry *x = entry_find(d, slice_hash(o->key, NAME_SEED), slice_hash(o->vary, NAME_SEED));
+    struct disk_entry *x = disk_entry_of(d, slice_hash(o->key, NAME_SEED), slice_hash(o->vary, NAME_SEED));
     if (x)
         x->used = true;
     pthread_mutex_unlock(&d->lock);
@@ -414,7 +434,7 @@ err_t cache_disk_each(struct cache_disk *d, const struct cache_key *key, void (*
 bool cache_disk_current(struct cache_disk *d, const struct cache_object *o)
 {
     pthread_mutex_lock(&d->lock);
-    struct disk_entry *x = entry_find(d, slice_hash(o->key, NAME_SEED), slice_hash(o->vary, NAME_SEED));
+    struct disk_entry *x = disk_entry_of(d, slice_hash(o->key, NAME_SEED), slice_hash(o->vary, NAME_SEED));
     bool current = x && x->ticket == o->ticket && x->stale == atomic_load(&o->invalid);
     pthread_mutex_unlock(&d->lock);
     return current;

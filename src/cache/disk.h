@@ -35,8 +35,19 @@ bool cache_disk_may_have(struct cache_disk *, const struct cache_key *);
    comes with its `invalid` set. */
 MUST err_t cache_disk_find(struct cache_disk *, const struct cache_key *, const struct http_fields *request,
                            struct cache_object **out, tick until);
-/* Write a whole object; replaces the file of the same key and Vary text. E_LIMIT when it is too large, or invalid. */
-MUST err_t cache_disk_put(struct cache_disk *, struct cache_object *, tick until);
+/* Write a whole object; replaces the file of the same key and Vary text. From `begin` on it has its place in the index:
+   it cannot be found yet, but a purge meets it. Then `finish`, or `abandon`; until then the caller keeps the object.
+   begin: E_LIMIT when it is too large, partial or invalid, or when too much is being written. finish: E_LIMIT, E_IO. */
+struct cache_disk_write {
+    struct cache_disk *d;
+    struct cache_object *o;
+    struct list link;
+    uint64_t key_name, vary_name, ticket, charged;
+    bool ended;
+};
+MUST err_t cache_disk_begin(struct cache_disk *, struct cache_object *, struct cache_disk_write *);
+MUST err_t cache_disk_finish(struct cache_disk_write *, tick until);
+void cache_disk_abandon(struct cache_disk_write *);
 /* Is what was found still what is there, with the same mark? To be asked once it can be found elsewhere. */
 bool cache_disk_current(struct cache_disk *, const struct cache_object *);
 /* Each stored variant of the key, read and verified; the object is the callee's for the call only. */

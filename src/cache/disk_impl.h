@@ -22,7 +22,8 @@ struct disk_entry {
 struct cache_disk {
     pthread_mutex_t lock;
     struct table table;
-    struct list queue; /* first = oldest */
+    struct list queue;   /* first = oldest */
+    struct list writers; /* of struct cache_disk_write: what no folder shows yet */
     uint64_t bytes, limit, objects, tickets;
     int dir, writing;
     bool loaded; /* nothing is written before the index knows what is there: the limit would not hold */
@@ -32,6 +33,8 @@ struct cache_disk {
 /* Read one folder into the index, unless it is there. Locks by itself. */
 void disk_load_folder(struct cache_disk *, unsigned i);
 
+/* NULL when there is none. */
+struct disk_entry *disk_entry_of(struct cache_disk *, uint64_t key_name, uint64_t vary_name);
 /* The file of an entry below the folder. */
 void disk_path(uint64_t key_name, uint64_t vary_name, char out[PATH_ROOM]);
 /* Forget it; what is being written stays charged until its writer has removed it. */

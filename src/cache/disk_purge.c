@@ -43,6 +43,25 @@ int cache_disk_purge(struct cache_disk *d, const struct cache_key *key, bool sof
     return n;
 }
 
+/* What is being written is in no folder yet. */
+static int purge_writers(struct cache_disk *d, struct slice prefix, bool soft)
+{
+    int n = 0;
+    pthread_mutex_lock(&d->lock);
+    for (struct list *l = d->writers.next; l != &d->writers; l = l->next) {
+        struct cache_disk_write *w = LIST_ENTRY(l, struct cache_disk_write, link);
+        struct disk_entry *x = disk_entry_of(d, w->key_name, w->vary_name);
+        if (!x || x->ticket != w->ticket || !slice_starts(w->o->key, prefix) || (soft && x->stale))
+            continue;
+        n++;
+        x->stale = true;
+        if (!soft)
+            disk_drop(d, x);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
 struct sweep {
     struct cache_disk *d;
     struct slice prefix;
@@ -78,7 +97,7 @@ static err_t sweep_work(void *arg)
 
 err_t cache_disk_purge_prefix(struct cache_disk *d, struct slice prefix, bool soft, int *count, tick until)
 {
-    struct sweep w = {.d = d, .prefix = prefix, .soft = soft};
+    struct sweep w = {.d = d, .prefix = prefix, .soft = soft, .count = purge_writers(d, prefix, soft)};
     TRY(offload(sweep_work, &w, until));
     *count = w.count;
     return NULL;

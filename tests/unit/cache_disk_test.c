@@ -41,7 +41,9 @@ static struct cache_object *make(unsigned id, size_t size, const char *vary)
 static err_t put(struct cache_disk *d, unsigned id, size_t size, const char *vary)
 {
     struct cache_object *o = make(id, size, vary);
-    err_t e = cache_disk_put(d, o, TICK_NEVER);
+    struct cache_disk_write w;
+    err_t e = cache_disk_begin(d, o, &w);
+    e = e ? e : cache_disk_finish(&w, TICK_NEVER);
     cache_object_unref(o);
     return e;
 }
@@ -170,9 +172,60 @@ static void marks_as_stale(void *arg)
     cache_disk_purge(d, &key, true);
     assert_false(cache_disk_current(d, read)); /* purged between reading it and putting it elsewhere */
     atomic_store(&o->invalid, true);
-    assert_err(cache_disk_put(d, o, TICK_NEVER), E_LIMIT); /* purged before its write began */
+    assert_err(cache_disk_begin(d, o, &(struct cache_disk_write){0}), E_LIMIT); /* purged before its write began */
     cache_object_unref(read);
     cache_object_unref(o);
+    cache_disk_free(d);
+}
+
+static void canceled_write(void *arg)
+{
+    assert_err(cache_disk_finish(arg, TICK_NEVER), E_CANCELED);
+}
+
+/* A purge meets what has begun to be written, and what came to nothing takes no room. */
+static void purges_while_it_writes(void *arg)
+{
+    (void)arg;
+    struct cache_disk *d;
+    struct cache_disk_stats s;
+    struct scope scope;
+    enum { N = 8 };
+    struct cache_object *o[N];
+    struct cache_disk_write w[N];
+    int n;
+    assert_ok(cache_disk_new(folder, 10 << 20, &d));
+    assert_ok(cache_disk_load(d, TICK_NEVER));
+    for (unsigned i = 0; i < N; i++) {
+        o[i] = make(i, 10, "");
+        assert_ok(cache_disk_begin(d, o[i], &w[i]));
+        assert_false(has(d, i, 10, ""));
+    }
+    assert_int_equal(cache_disk_purge(d, &(struct cache_key){o[0]->key, o[0]->hash}, false), 1);
+    assert_int_equal(cache_disk_purge(d, &(struct cache_key){o[1]->key, o[1]->hash}, true), 1);
+    assert_ok(cache_disk_purge_prefix(d, S("http://x/2"), false, &n, TICK_NEVER));
+    assert_int_equal(n, 1);
+    assert_ok(cache_disk_purge_prefix(d, S("http://x/3"), true, &n, TICK_NEVER));
+    assert_int_equal(n, 1);
+    atomic_store(&o[4]->invalid, true); /* in the memory tier */
+    for (unsigned i = 0; i < 6; i++)
+        assert_ok(cache_disk_finish(&w[i], TICK_NEVER));
+    cache_disk_abandon(&w[6]);
+    scope_open(&scope);
+    assert_ok(scope_spawn(&scope, "write", canceled_write, &w[7]));
+    scope_cancel(&scope);
+    assert_ok(scope_join(&scope, TICK_NEVER));
+    for (int round = 0; round < 2; round++) {
+        assert_false(has(d, 0, 10, "") || has(d, 2, 10, "") || has(d, 6, 10, "") || has(d, 7, 10, ""));
+        assert_true(is_stale(d, 1, "") && is_stale(d, 3, "") && is_stale(d, 4, "") && !is_stale(d, 5, ""));
+        cache_disk_stats(d, &s);
+        assert_int_equal(s.objects, 4);
+        assert_int_equal(s.bytes % 4, 0);
+        assert_true(s.bytes / 4 == w[5].charged);
+        d = open_again(d, 10 << 20);
+    }
+    for (unsigned i = 0; i < N; i++)
+        cache_object_unref(o[i]);
     cache_disk_free(d);
 }
 
@@ -312,6 +365,11 @@ static void test_marks_as_stale(void **state)
     (void)state;
     on_a_loop(marks_as_stale);
 }
+static void test_purges_while_it_writes(void **state)
+{
+    (void)state;
+    on_a_loop(purges_while_it_writes);
+}
 static void test_purges_while_it_starts(void **state)
 {
     (void)state;
@@ -353,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_survives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_as_stale, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purges_while_it_writes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_purges_while_it_starts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finds_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_starts_without_opening, set_up, tear_down),

@@ -31,43 +31,48 @@ struct cache_object *store_find(struct job *j, bool *others, tick until)
 /* ---- Into the disk tier, by a fiber of its own: nobody waits for it ---- */
 
 struct disk_write {
-    struct proxy *p;
     struct proxy_loop *here;
     struct cache_object *o;
+    struct cache_disk_write write;
 };
 
 static void disk_run(void *arg)
 {
     struct disk_write *w = arg;
-    if (cache_disk_put(w->p->disk, w->o, TICK_NEVER))
-        fault_clear(); /* too large, too many at once, or the disk is full: it stays in memory only */
+    if (cache_disk_finish(&w->write, TICK_NEVER))
+        fault_clear(); /* too much at once, or the disk is full: it stays in memory only */
     cache_object_unref(w->o);
     loop_leave(w->here);
     free(w);
 }
 
-static void disk_put(struct proxy *p, struct cache_object *o)
+static void disk_spawn(struct proxy *p, struct disk_write *w)
 {
-    struct disk_write *w = !p->disk || o->partial ? NULL : malloc(sizeof *w);
-    if (!w)
-        return;
-    *w = (struct disk_write){p, &p->loops[worker_index()], cache_object_ref(o)};
+    w->here = &p->loops[worker_index()];
     if (!scope_spawn(loop_scope(loop_self()), "disk", disk_run, w)) {
+        cache_object_ref(w->o);
         loop_enter(w->here);
         return;
     }
     fault_clear();
-    cache_object_unref(o);
+    cache_disk_abandon(&w->write);
     free(w);
 }
 
-/* Closed while it was put where it can be found: the purge may have been there before. */
-static bool outdated(struct cache_flight *f, struct cache_object *o)
+/* The object can be found in memory, and has its place in the index of the disk: only now it is asked whether its
+   flight was closed meanwhile. A purge closes first and looks then, so one of the two notices the other. */
+static void disk_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
 {
-    if (!flight_closed(f))
-        return false;
-    atomic_store(&o->invalid, true);
-    return true;
+    struct disk_write *w = p->disk ? malloc(sizeof *w) : NULL;
+    bool begun = w && !cache_disk_begin(p->disk, o, &w->write);
+    if (flight_closed(f))
+        atomic_store(&o->invalid, true);
+    if (!begun) {
+        free(w);
+        return;
+    }
+    w->o = o;
+    disk_spawn(p, w); /* its file bears the mark, too */
 }
 
 void store_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
@@ -76,8 +81,7 @@ void store_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
         return;
     if (cache_memory_put(p->memory, o))
         stat_add(STAT_CACHE_STORED, 1);
-    if (!outdated(f, o)) /* a file would not bear the mark */
-        disk_put(p, o);
+    disk_put(p, f, o);
 }
 
 void store_replace(struct proxy *p, struct cache_flight *f, struct cache_object *old, struct cache_object *fresh)
@@ -86,8 +90,7 @@ void store_replace(struct proxy *p, struct cache_flight *f, struct cache_object 
         return;
     if (!cache_memory_replace(p->memory, old, fresh))
         cache_memory_put(p->memory, fresh);
-    if (!outdated(f, fresh))
-        disk_put(p, fresh);
+    disk_put(p, f, fresh);
 }
 
 void store_remove(struct proxy *p, struct cache_object *o)

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* The two tiers together: what is purged while it is put away is not fresh after a restart. */
+#include "app/proxy/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http/fields.h"
+#include "unit.h"
+
+enum { DISK_LIMIT = 1 << 20, BODY = 4096 };
+
+static char folder[64];
+static struct proxy_loop here;
+static struct proxy p;
+
+static struct cache_object *make(unsigned id)
+{
+    char text[40], *room;
+    int n = snprintf(text, sizeof text, "http://x/%u", id);
+    size_t cap;
+    struct http_field v[1];
+    struct http_fields fields = {.v = v, .cap = 1};
+    assert_true(fields_push(&fields, S("ETag"), S("\"e\"")));
+    struct cache_object_make m = {.info = {.status = 200, .lifetime = 60, .date = 1700000000}, .fields = &fields};
+    cache_key_of_text(&m.key, slice_of(text, (size_t)n));
+    m.body = cache_body_new(BODY);
+    assert_ok(cache_body_room(m.body, 0, BODY, &room, &cap));
+    memset(room, 'b', BODY);
+    cache_body_grow(m.body, BODY);
+    struct cache_object *o = cache_object_new(&m);
+    cache_body_unref(m.body);
+    return o;
+}
+
+static void disk_open(void)
+{
+    cache_disk_free(p.disk);
+    assert_ok(cache_disk_new(folder, DISK_LIMIT, &p.disk));
+    assert_ok(cache_disk_load(p.disk, TICK_NEVER));
+}
+
+enum found { NOTHING, STALE, FRESH };
+
+static enum found on_disk(const struct cache_key *key)
+{
+    struct cache_object *o;
+    assert_ok(cache_disk_find(p.disk, key, &(struct http_fields){0}, &o, TICK_NEVER));
+    enum found f = !o ? NOTHING : cache_object_info(o).flags & FRESH_INVALID ? STALE : FRESH;
+    cache_object_unref(o);
+    return f;
+}
+
+static void put(struct cache_object *o)
+{
+    struct cache_key key = {o->key, o->hash};
+    bool lead;
+    struct cache_flight *f = flight_join(p.flights, &key, false, &lead);
+    store_put(&p, f, o);
+    flight_unlist(f);
+    flight_unref(f);
+}
+
+static void disk_idle(void)
+{
+    while (here.active)
+        assert_ok(fiber_yield());
+}
+
+/* Put, purge before the disk's fiber has had its turn, let it run, start again. */
+static enum found put_and_purge(uint64_t memory, void (*purge)(const struct cache_key *))
+{
+    struct cache_object *o = make(1);
+    struct cache_key key = {o->key, o->hash};
+    assert_ok(cache_memory_new(memory, NULL, &p.memory));
+    disk_open();
+    put(o);
+    purge(&key);
+    disk_idle();
+    disk_open();
+    enum found found = on_disk(&key);
+    cache_disk_purge(p.disk, &key, false);
+    cache_memory_free(p.memory);
+    cache_object_unref(o);
+    return found;
+}
+
+static void no_purge(const struct cache_key *key)
+{
+    (void)key;
+}
+static void hard(const struct cache_key *key)
+{
+    assert_int_equal(store_purge(&p, key, false), 1);
+}
+static void soft(const struct cache_key *key)
+{
+    assert_int_equal(store_purge(&p, key, true), 1);
+}
+static void hard_by_prefix(const struct cache_key *key)
+{
+    int n;
+    assert_ok(store_purge_prefix(&p, slice_first(key->text, 9), false, &n, TICK_NEVER));
+    assert_int_equal(n, 1);
+}
+static void soft_by_prefix(const struct cache_key *key)
+{
+    int n;
+    assert_ok(store_purge_prefix(&p, slice_first(key->text, 9), true, &n, TICK_NEVER));
+    assert_int_equal(n, 1);
+}
+
+static void purges(void *arg)
+{
+    (void)arg;
+    /* With the object in memory, and with one that is too large for it: then only the disk can know. */
+    static const uint64_t memories[] = {1 << 20, BODY};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(put_and_purge(memories[i], no_purge), FRESH);
+        assert_int_equal(put_and_purge(memories[i], hard), NOTHING);
+        assert_int_equal(put_and_purge(memories[i], hard_by_prefix), NOTHING);
+        assert_int_equal(put_and_purge(memories[i], soft), STALE);
+        assert_int_equal(put_and_purge(memories[i], soft_by_prefix), STALE);
+    }
+    cache_disk_free(p.disk);
+}
+
+/* While room is made for it: it is in no index yet, and its flight was still open a moment before. */
+static void purge_in_between(void *arg, struct cache_object *evicted)
+{
+    const struct cache_key *key = arg;
+    (void)evicted;
+    assert_int_equal(store_purge(&p, key, false), 0);
+}
+
+static void purges_while_room_is_made(void *arg)
+{
+    (void)arg;
+    struct cache_object *o = make(1);
+    struct cache_key key = {o->key, o->hash};
+    struct cache_memory_stats s = {0};
+    struct cache_memory_hooks hooks = {purge_in_between, &key};
+    bool others;
+    assert_ok(cache_memory_new(48 << 10, &hooks, &p.memory));
+    disk_open();
+    cache_memory_stats(p.memory, &s);
+    for (unsigned id = 2; s.bytes + o->memory <= s.capacity; id++) {
+        struct cache_object *other = make(id);
+        put(other);
+        cache_object_unref(other);
+        cache_memory_stats(p.memory, &s);
+    }
+    put(o);
+    struct cache_object *kept = cache_memory_find(p.memory, &key, &(struct http_fields){0}, &others);
+    assert_ptr_equal(kept, o);
+    assert_true(cache_object_info(kept).flags & FRESH_INVALID);
+    disk_idle();
+    disk_open();
+    assert_int_not_equal(on_disk(&key), FRESH);
+    cache_object_unref(kept);
+    cache_object_unref(o);
+    cache_memory_free(p.memory);
+    cache_disk_free(p.disk);
+}
+
+static void on_a_loop(void (*fn)(void *))
+{
+    struct loop *l;
+    p = (struct proxy){.loops = &here, .workers = 1};
+    assert_ok(flights_new(&p.flights));
+    assert_ok(loop_open(&l));
+    assert_ok(loop_run(l, "test", fn, NULL));
+    loop_close(l);
+    flights_free(p.flights);
+}
+
+static void test_purged_before_the_disk_has_its_turn(void **state)
+{
+    (void)state;
+    on_a_loop(purges);
+}
+static void test_purged_while_room_is_made(void **state)
+{
+    (void)state;
+    on_a_loop(purges_while_room_is_made);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/l7-unit-store-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_purged_before_the_disk_has_its_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purged_while_room_is_made, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
