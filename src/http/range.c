@@ -81,3 +81,24 @@ enum range_result range_parse(struct slice value, uint64_t size, struct range ou
         return RANGE_IGNORE;
     return *n ? RANGE_SOME : RANGE_UNSATISFIABLE;
 }
+
+bool range_content_parse(struct slice value, struct content_range *out)
+{
+    struct content_range r = {.first = 1, .last = 0, .total = UINT64_MAX};
+    struct slice unit, range;
+    if (!slice_cut(&value, ' ', &unit) || !slice_eq_case(unit, S("bytes")) || !slice_cut(&value, '/', &range))
+        return false;
+    if (!slice_eq(value, S("*")) && !slice_u64(value, &r.total))
+        return false;
+    if (!slice_eq(range, S("*"))) {
+        struct slice first;
+        if (!slice_cut(&range, '-', &first) || !slice_u64(first, &r.first) || !slice_u64(range, &r.last))
+            return false;
+        if (r.first > r.last || (r.total != UINT64_MAX && r.last >= r.total))
+            return false;
+    } else if (r.total == UINT64_MAX) {
+        return false;
+    }
+    *out = r;
+    return true;
+}

@@ -48,21 +48,6 @@ static void retries(void **state)
     assert_false(rules_retry_after(S("soon"), 0, &ns));
 }
 
-static void content_ranges(void **state)
-{
-    (void)state;
-    struct content_range r;
-    assert_true(rules_content_range(S("bytes 5-9/10"), &r));
-    assert_true(r.first == 5 && r.last == 9 && r.total == 10);
-    assert_true(rules_content_range(S("bytes 5-9/*"), &r) && r.total == UINT64_MAX);
-    assert_true(rules_content_range(S("bytes */10"), &r) && r.first > r.last && r.total == 10);
-    assert_false(rules_content_range(S("bytes 5-10/10"), &r));
-    assert_false(rules_content_range(S("bytes 9-5/10"), &r));
-    assert_false(rules_content_range(S("bytes */*"), &r));
-    assert_false(rules_content_range(S("items 0-1/2"), &r));
-    assert_false(rules_content_range(S(""), &r));
-}
-
 static void no_proxy(void **state)
 {
     (void)state;
@@ -106,8 +91,8 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(redirects),      cmocka_unit_test(origins),  cmocka_unit_test(retries),
-        cmocka_unit_test(content_ranges), cmocka_unit_test(no_proxy), cmocka_unit_test(names),
+        cmocka_unit_test(redirects), cmocka_unit_test(origins), cmocka_unit_test(retries),
+        cmocka_unit_test(no_proxy),  cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,26 @@ static void several_and_abuse(void **state)
     assert_string_equal(ranges(many, 10000), "whole");
 }
 
+static void content_ranges(void **state)
+{
+    (void)state;
+    struct content_range r;
+    assert_true(range_content_parse(S("bytes 5-9/10"), &r));
+    assert_true(r.first == 5 && r.last == 9 && r.total == 10);
+    assert_true(range_content_parse(S("bytes 5-9/*"), &r) && r.total == UINT64_MAX);
+    assert_true(range_content_parse(S("bytes */10"), &r) && r.first > r.last && r.total == 10);
+    assert_false(range_content_parse(S("bytes 5-10/10"), &r));
+    assert_false(range_content_parse(S("bytes 9-5/10"), &r));
+    assert_false(range_content_parse(S("bytes */*"), &r));
+    assert_false(range_content_parse(S("items 0-1/2"), &r));
+    assert_false(range_content_parse(S(""), &r));
+    assert_false(range_content_parse(S("bytes 5-9"), &r));
+    assert_false(range_content_parse(S("bytes=5-9/10"), &r));
+    assert_false(range_content_parse(S("bytes 5-/10"), &r) || range_content_parse(S("bytes -9/10"), &r));
+    assert_false(range_content_parse(S("bytes 5-9/18446744073709551616"), &r));
+    assert_true(r.first > r.last && r.total == 10); /* untouched */
+}
+
 static void parts(void **state)
 {
     (void)state;
@@ -99,7 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(single_ones),       cmocka_unit_test(not_satisfiable), cmocka_unit_test(ignored),
-        cmocka_unit_test(several_and_abuse), cmocka_unit_test(parts),
+        cmocka_unit_test(several_and_abuse), cmocka_unit_test(content_ranges),  cmocka_unit_test(parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

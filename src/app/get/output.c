@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "http/date.h"
 #include "http/fields.h"
+#include "http/range.h"
 #include "rt/loop.h"
 
 enum {
@@ -218,7 +219,7 @@ static err_t check_partial(struct transfer *t, const struct http_response *r)
 {
     struct content_range range;
     struct slice now = validator_of(r);
-    if (!rules_content_range(fields_get(&r->fields, F_CONTENT_RANGE), &range) || range.first != t->start)
+    if (!range_content_parse(fields_get(&r->fields, F_CONTENT_RANGE), &range) || range.first != t->start)
         return fault(E_PROTO, "asked for bytes from %llu on, got '%.*s'", (unsigned long long)t->start,
                      SLICE_ARG(fields_get(&r->fields, F_CONTENT_RANGE)));
     if (t->output.validator.n && now.n && !slice_eq(now, t->output.validator))
@@ -382,7 +383,7 @@ err_t output_is_whole(struct transfer *t, const struct http_response *r)
 {
     struct content_range range;
     struct slice v = fields_get(&r->fields, F_CONTENT_RANGE), now = validator_of(r);
-    if (!rules_content_range(v, &range) || range.first <= range.last || range.total != t->start)
+    if (!range_content_parse(v, &range) || range.first <= range.last || range.total != t->start)
         return fault(E_CHANGED, "%s holds %llu bytes, the server says '%.*s'", t->output.part,
                      (unsigned long long)t->start, SLICE_ARG(v));
     if (t->output.validator.n && now.n && !slice_eq(now, t->output.validator))

@@ -50,29 +50,6 @@ bool rules_retry_after(struct slice value, int64_t now_s, int64_t *ns)
     return true;
 }
 
-/* ---- Ranges ---- */
-
-bool rules_content_range(struct slice v, struct content_range *out)
-{
-    struct content_range r = {.first = 1, .last = 0, .total = UINT64_MAX};
-    struct slice unit, range;
-    if (!slice_cut(&v, ' ', &unit) || !slice_eq_case(unit, S("bytes")) || !slice_cut(&v, '/', &range))
-        return false;
-    if (!slice_eq(v, S("*")) && !slice_u64(v, &r.total))
-        return false;
-    if (!slice_eq(range, S("*"))) {
-        struct slice first;
-        if (!slice_cut(&range, '-', &first) || !slice_u64(first, &r.first) || !slice_u64(range, &r.last))
-            return false;
-        if (r.first > r.last || (r.total != UINT64_MAX && r.last >= r.total))
-            return false;
-    } else if (r.total == UINT64_MAX) {
-        return false;
-    }
-    *out = r;
-    return true;
-}
-
 /* ---- Proxies ---- */
 
 static bool entry_matches(struct slice entry, struct slice host)

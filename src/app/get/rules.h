@@ -25,13 +25,6 @@ int64_t rules_backoff(int64_t attempt);
 /* Retry-After (section 10.2.3): seconds or a date. False when it is neither. */
 bool rules_retry_after(struct slice value, int64_t now_s, int64_t *ns);
 
-/* ---- Ranges (section 14.4) ---- */
-
-struct content_range {
-    uint64_t first, last, total; /* total UINT64_MAX: "*"; unsatisfied ("bytes * / total"): first > last */
-};
-bool rules_content_range(struct slice value, struct content_range *);
-
 /* ---- Proxies ---- */
 
 /* Is `host` named in a NO_PROXY list: "*", "example.org" (and every host below it), ".example.org", an address,

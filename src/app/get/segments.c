@@ -8,6 +8,7 @@
 
 #include "app/get/rules.h"
 #include "http/fields.h"
+#include "http/range.h"
 #include "rt/loop.h"
 
 struct segment {
@@ -105,7 +106,7 @@ static err_t check(const struct segment *s, const struct http_response *r)
     struct slice tag = fields_get(&r->fields, F_ETAG);
     if (r->status != 206)
         return fault(r->status == 200 ? E_CHANGED : E_PROTO, "a segment was answered with %u", r->status);
-    if (!rules_content_range(fields_get(&r->fields, F_CONTENT_RANGE), &got) || got.first != s->at ||
+    if (!range_content_parse(fields_get(&r->fields, F_CONTENT_RANGE), &got) || got.first != s->at ||
         got.last != s->end - 1)
         return fault(E_PROTO, "a segment was answered with '%.*s'", SLICE_ARG(fields_get(&r->fields, F_CONTENT_RANGE)));
     if (tag.n && s->all->validator.p[0] == '"' && !slice_eq(tag, s->all->validator))

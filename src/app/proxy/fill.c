@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/stat.h"
 #include "http/cond.h"
+#include "http/range.h"
 #include "http/status.h"
 
 /* How far a body that will not be kept may run ahead of its slowest reader; what a variant is known by. */
@@ -19,20 +20,11 @@ enum { AHEAD_MAX = 1 << 20, VARY_MAX = 16 << 10 };
 
 /* ---- May it be stored? ---- */
 
-/* "bytes 0-99/1000" (RFC 9110 section 14.4), of known total. */
-static bool content_range(const struct http_fields *f, uint64_t *from, uint64_t *end, uint64_t *total)
+/* Of known total, and satisfied. */
+static bool placed(const struct http_fields *f, struct content_range *out)
 {
-    struct slice s = fields_get(f, F_CONTENT_RANGE);
-    size_t dash = slice_find(s, '-', 0), slash = slice_find(s, '/', 0);
-    if (!slice_starts_case(s, S("bytes ")) || dash == SIZE_MAX || slash == SIZE_MAX || dash > slash)
-        return false;
-    uint64_t last;
-    if (!slice_u64(slice_of(s.p + 6, dash - 6), from) ||
-        !slice_u64(slice_of(s.p + dash + 1, slash - dash - 1), &last) || !slice_u64(slice_from(s, slash + 1), total) ||
-        last < *from || last >= *total)
-        return false;
-    *end = last + 1;
-    return true;
+    return range_content_parse(fields_get(f, F_CONTENT_RANGE), out) && out->first <= out->last &&
+           out->total != UINT64_MAX;
 }
 
 static const char *place(struct fetch *t, uint64_t *total)
@@ -46,8 +38,12 @@ static const char *place(struct fetch *t, uint64_t *total)
     if (!status_has_body(r->status))
         t->end = *total = 0;
     if (r->status == 206) {
-        if (!content_range(&r->fields, &t->at, &t->end, total))
+        struct content_range range;
+        if (!placed(&r->fields, &range))
             return "the Content-Range cannot be placed (RFC 9110 section 15.3.7)";
+        t->at = range.first;
+        t->end = range.last + 1;
+        *total = range.total;
         /* The last part, announced and sent with fewer bytes than it claims: what came has its place, and nothing
            behind it is held (RFC 9111 section 3.3). */
         t->short_end = t->at && t->end == *total && length && length < t->end - t->at;
@@ -61,9 +57,9 @@ static const char *place(struct fetch *t, uint64_t *total)
 
 bool fill_fits(const struct fetch *t, const struct cache_object *partial, uint64_t hole, uint64_t n)
 {
-    uint64_t from, end, total;
+    struct content_range r;
     const struct http_fields *f = &t->call.response.fields;
-    return content_range(f, &from, &end, &total) && from == hole && end - from == n && total == partial->body->length &&
+    return placed(f, &r) && r.first == hole && r.last - r.first + 1 == n && r.total == partial->body->length &&
            etag_strong_eq(partial->etag, fields_get(f, F_ETAG));
 }
 
