@@ -20,10 +20,11 @@ struct fetch {
     struct cache_flight *flight;
     struct cache_object *object;  /* being filled */
     struct cache_object *partner; /* a stored partial of the same representation, or NULL */
-    uint64_t at;                  /* where the next byte belongs */
-    uint64_t end;                 /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
-    bool short_end;               /* as in the object */
-    bool open;                    /* client_open has been called */
+    struct slice vary; /* what the response's variant is known by, in the job's arena: from fill_refused on */
+    uint64_t at;       /* where the next byte belongs */
+    uint64_t end;      /* one past the last byte expected, or CACHE_LENGTH_UNKNOWN */
+    bool short_end;    /* as in the object */
+    bool open;         /* client_open has been called */
     /* -- not cleared for the next one: each is made before it is read -- */
     struct fresh_rules rules;
     struct client_request request;
@@ -63,5 +64,7 @@ bool fill_fits(const struct fetch *, const struct cache_object *partial, uint64_
 MUST err_t fill_and_read(struct job *, struct fetch *, tick until);
 /* Answer from a flight that somebody else fills. */
 MUST err_t fill_follow(struct job *, struct cache_flight *, tick until);
-/* A 304 (or a 200 to HEAD) updates `old`: the new object, in the index, with a reference; NULL when out of memory. */
-struct cache_object *fill_updated(struct job *, struct fetch *, struct cache_object *old);
+/* A 304 (or a 200 to HEAD) updates `old`: the new object with a reference; NULL when out of memory. `*kept`: it is in
+   the index now. Otherwise it may not be kept, or nobody could tell whom it is for: `old` has gone, and the answer is
+   for the one who asked. */
+struct cache_object *fill_updated(struct job *, struct fetch *, struct cache_object *old, bool *kept);

@@ -63,11 +63,17 @@ bool fill_fits(const struct fetch *t, const struct cache_object *partial, uint64
            etag_strong_eq(partial->etag, fields_get(f, F_ETAG));
 }
 
-/* What a variant is known by has limits: of names, and of how long the request's values are. */
-static bool vary_fits(const struct job *j, const struct http_fields *f)
+/* What a variant is known by, in the job's arena. It has limits: of names, and of how long the request's values are. */
+static bool vary_known(struct job *j, const struct http_fields *f, struct slice *out)
 {
     AUTO(buf_free) struct buf vary = {.max = VARY_MAX};
-    return !fields_has(f, F_VARY) || !cache_vary_make(f, &j->in->fields, &vary);
+    *out = SLICE_NONE;
+    if (!fields_has(f, F_VARY))
+        return true;
+    if (cache_vary_make(f, &j->in->fields, &vary))
+        return false;
+    *out = arena_copy(j->arena, buf_slice(&vary));
+    return out->n == vary.n;
 }
 
 const char *fill_refused(struct job *j, struct fetch *t)
@@ -86,7 +92,7 @@ const char *fill_refused(struct job *j, struct fetch *t)
         why = place(t, &total);
     if (!why && total != CACHE_LENGTH_UNKNOWN && total > j->p->o.object_max)
         why = "larger than --max-object";
-    if (!why && !vary_fits(j, &r->fields))
+    if (!why && !vary_known(j, &r->fields, &t->vary))
         why = "Vary names more than a variant is known by";
     return why;
 }
@@ -119,16 +125,12 @@ static err_t merged_fields(struct job *j, const struct http_fields *old, const s
 static struct cache_object *object_make(struct job *j, struct fetch *t, const struct http_fields *fields,
                                         struct cache_body *body)
 {
-    AUTO(buf_free) struct buf vary = {.max = VARY_MAX};
-    if (cache_vary_make(fields, &j->in->fields, &vary))
-        return NULL;
-    struct cache_object_make m = {
-        .info = t->info, .key = j->key, .vary = buf_slice(&vary), .fields = fields, .body = body};
+    struct cache_object_make m = {.info = t->info, .key = j->key, .vary = t->vary, .fields = fields, .body = body};
     m.info.status = m.info.status == 206 ? 200 : m.info.status; /* RFC 9111 section 3.3 */
     return cache_object_new(&m);
 }
 
-struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_object *old)
+struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_object *old, bool *kept)
 {
     struct http_fields came = {0}, all = {0};
     const struct http_response *r = &t->call.response;
@@ -139,17 +141,18 @@ struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_o
     struct http_fields stored = {0};
     if (head_strip(&all, &t->rules.cc, j->arena, &stored))
         return NULL;
+    bool known = vary_known(j, &all, &t->vary);
     struct cache_object *o = object_make(j, t, &stored, old->body);
     if (!o)
         return NULL;
     o->short_end = old->short_end;
-    bool keep = !(t->rules.cc.has & (CC_NO_STORE | CC_PRIVATE));
-    if (keep && !slice_eq(o->vary, old->vary))
-        store_put(j->p, t->flight, o); /* another variant of the same bytes; the old one stays for whom it is for */
-    else if (keep)
-        store_replace(j->p, t->flight, old, o);
-    else
+    *kept = known && !(t->rules.cc.has & (CC_NO_STORE | CC_PRIVATE));
+    if (!*kept)
         store_remove(j->p, old);
+    else if (!slice_eq(o->vary, old->vary))
+        store_put(j->p, t->flight, o); /* another variant of the same bytes; the old one stays for whom it is for */
+    else
+        store_replace(j->p, t->flight, old, o);
     return o;
 }
 
@@ -183,6 +186,8 @@ static err_t begin_object(struct job *j, struct fetch *t)
     if (t->partner) {
         struct http_fields merged = {0};
         TRY(merged_fields(j, &t->partner->fields, &fields, &merged));
+        if (!fields_has(&t->call.response.fields, F_VARY))
+            t->vary = t->partner->vary;
         fields = merged;
     }
     struct cache_body *body = cache_body_new(total);

@@ -216,7 +216,8 @@ static err_t validated(struct job *j, struct fetch *t, struct fetch_terms *terms
     *again = !old;
     if (!old)
         return NULL;
-    struct cache_object *o = have_flight(t) ? fill_updated(j, t, old) : NULL;
+    bool kept;
+    struct cache_object *o = have_flight(t) ? fill_updated(j, t, old, &kept) : NULL;
     if (!o)
         return E_NO_MEMORY;
     stat_add(STAT_CACHE_VALIDATED, 1);
@@ -225,9 +226,13 @@ static err_t validated(struct job *j, struct fetch *t, struct fetch_terms *terms
     j->verdict.ttl = fresh_ttl(&o->info, t->response_ns);
     call_close(&t->call);
     t->open = false;
-    flight_publish(t->flight, o, 304);
-    flight_unlist(t->flight);
-    flight_finish(t->flight, NULL);
+    if (kept) {
+        flight_publish(t->flight, o, 304);
+        flight_unlist(t->flight);
+        flight_finish(t->flight, NULL);
+    } else {
+        flight_release(t->flight, FLIGHT_ALONE, NULL);
+    }
     err_t e = j->ex ? answer_stored(j, o, until) : NULL;
     cache_object_unref(o);
     return e;
@@ -237,13 +242,14 @@ static err_t validated(struct job *j, struct fetch *t, struct fetch_terms *terms
 static void head_came(struct job *j, struct fetch *t)
 {
     struct cache_object *v[FETCH_CANDIDATES];
+    bool kept;
     if (j->in->method != M_HEAD || t->call.response.status != 200)
         return;
     int n = cache_memory_variants(j->p->memory, &j->key, v, FETCH_CANDIDATES);
     for (int i = 0; i < n; i++) {
         if (cache_vary_matches(v[i]->vary, &j->in->fields)) {
             if (v[i]->body && fresh_head_matches(&v[i]->fields, v[i]->body->length, &t->call.response.fields))
-                cache_object_unref(fill_updated(j, t, v[i]));
+                cache_object_unref(fill_updated(j, t, v[i], &kept));
             else
                 store_purge(j->p, &j->key, true);
         }
