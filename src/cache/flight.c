@@ -5,9 +5,10 @@
 
 #include "base/check.h"
 
-enum { FLIGHT_MAGIC = 0x666c6974, SHARDS = 16 };
+enum { FLIGHT_MAGIC = 0x666c6974, SHARDS = 16, CLOSINGS = 4096 };
 
 struct flights {
+    atomic_uint closings[CLOSINGS], prefix_closings;
     struct {
         pthread_mutex_t lock;
         struct table table;
@@ -74,7 +75,22 @@ bool flight_closed(struct cache_flight *f)
     pthread_mutex_lock(&f->lock);
     bool closed = f->closed;
     pthread_mutex_unlock(&f->lock);
-    return closed;
+    return closed || (f->alone && flights_closings(f->home, &f->key) != f->since);
+}
+
+static unsigned place(const struct cache_key *key)
+{
+    return (unsigned)(key->hash % CLOSINGS);
+}
+
+unsigned flights_closings(struct flights *home, const struct cache_key *key)
+{
+    return atomic_load(&home->closings[place(key)]) + atomic_load(&home->prefix_closings);
+}
+
+bool flights_count_along(const struct cache_key *a, const struct cache_key *b)
+{
+    return place(a) == place(b);
 }
 
 static void close_one(struct table_link *l, void *arg)
@@ -92,6 +108,7 @@ void flights_close(struct flights *home, const struct cache_key *key)
 {
     unsigned i = (unsigned)(key->hash >> 60) % SHARDS;
     struct slice text = key->text;
+    atomic_fetch_add(&home->closings[place(key)], 1);
     pthread_mutex_lock(&home->shard[i].lock);
     for (struct table_link *l = table_first(&home->shard[i].table, key->hash); l; l = table_next(l, key->hash))
         if (LIST_ENTRY(l, struct cache_flight, link)->key.text.n == text.n)
@@ -101,6 +118,7 @@ void flights_close(struct flights *home, const struct cache_key *key)
 
 void flights_close_prefix(struct flights *home, struct slice prefix)
 {
+    atomic_fetch_add(&home->prefix_closings, 1);
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_lock(&home->shard[i].lock);
         table_each(&home->shard[i].table, close_one, &prefix);
@@ -108,11 +126,19 @@ void flights_close_prefix(struct flights *home, struct slice prefix)
     }
 }
 
-struct cache_flight *flight_join(struct flights *home, const struct cache_key *key, bool alone, bool *lead)
+struct cache_flight *flight_alone(struct flights *home, const struct cache_key *key, unsigned since)
+{
+    struct cache_flight *f = flight_new(home, key);
+    if (f) {
+        f->alone = true;
+        f->since = since;
+    }
+    return f;
+}
+
+struct cache_flight *flight_join(struct flights *home, const struct cache_key *key, bool *lead)
 {
     *lead = true;
-    if (alone)
-        return flight_new(home, key);
     unsigned i = (unsigned)(key->hash >> 60) % SHARDS;
     struct cache_flight *f = NULL;
     pthread_mutex_lock(&home->shard[i].lock);

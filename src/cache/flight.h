@@ -43,7 +43,8 @@ struct cache_flight {
     struct flights *home;
     struct cache_key key;
     struct table_link link;
-    bool listed;
+    bool listed, alone;
+    unsigned since; /* alone: the closings that it knows of */
 };
 struct flight_reader {
     struct list link;
@@ -53,14 +54,21 @@ struct flight_reader {
 MUST err_t flights_new(struct flights **);
 void flights_free(struct flights *);
 
-/* The flight for this key, with a reference: a new one (`*lead`) or the one that is under way. With `alone` a
-   private one that nobody can find is made. NULL when out of memory. */
-struct cache_flight *flight_join(struct flights *, const struct cache_key *, bool alone, bool *lead);
+/* The flight for this key, with a reference: a new one (`*lead`) or the one that is under way. NULL when out of memory.
+ */
+struct cache_flight *flight_join(struct flights *, const struct cache_key *, bool *lead);
+/* A private one that nobody can find, made when its answer is there: `since` is what flights_closings said before it
+   was asked for, so it counts as closed when its key was closed meanwhile. */
+struct cache_flight *flight_alone(struct flights *, const struct cache_key *, unsigned since);
 void flight_unref(struct cache_flight *);
 bool flight_closed(struct cache_flight *); /* NULL is accepted */
 /* What these keys stand for has changed, or is to be forgotten: what is on its way is for those who wait for it now. */
 void flights_close(struct flights *, const struct cache_key *);
 void flights_close_prefix(struct flights *, struct slice prefix);
+/* How often this key was closed so far, counted without a lock in a table that has fewer places than there are keys:
+   others may count along, which costs no more than that something is not stored. */
+unsigned flights_closings(struct flights *, const struct cache_key *);
+bool flights_count_along(const struct cache_key *, const struct cache_key *);
 
 /* The leader's side. publish takes a reference of the object; all but `grown` end the flight's listing when said. */
 void flight_publish(struct cache_flight *, struct cache_object *, uint16_t fwd_status);

@@ -90,6 +90,8 @@ MUTATIONS = [
     ('a 304 makes an end that came too soon good', FILL, '    o->short_end = old->short_end;\n', ''),
     ('what was on its way before a change is stored', 'src/app/proxy/store.c', '{\n    flights_close(p->flights, key);\n', '{\n'),
     ('what was on its way before a change is joined', 'src/cache/flight.c', ' && !flight_closed(c))', ')'),
+    ('what somebody asked alone before a change is stored', 'src/cache/flight.c', ' || (f->alone && flights_closings(f->home, &f->key) != f->since)', ''),
+    ('a POST ends the reuse of its own answer', LEAD, 't->since + t->job->closings', 't->since'),
     ('a Vary that is too long is stored', FILL, '    if (!why && !vary_known(j, &r->fields, &t->vary))\n', '    if (!why && !vary_known(j, &r->fields, &t->vary) && t->at)\n'),
     ('a 304 that is for one is shared by those who wait', LEAD, '    if (kept) {\n', '    if (kept || t) {\n'),
     ('a 304 with a Vary that is too long is kept', FILL, '*kept = known && ', '*kept = '),

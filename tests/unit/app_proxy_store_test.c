@@ -55,7 +55,7 @@ static void put(struct cache_object *o)
 {
     struct cache_key key = {o->key, o->hash};
     bool lead;
-    struct cache_flight *f = flight_join(p.flights, &key, false, &lead);
+    struct cache_flight *f = flight_join(p.flights, &key, &lead);
     store_put(&p, f, o);
     flight_unlist(f);
     flight_unref(f);
@@ -163,6 +163,52 @@ static void purges_while_room_is_made(void *arg)
     cache_disk_free(p.disk);
 }
 
+/* A fetch that is nobody's but its asker's is in no list: it is known by what was closed since it was asked for. */
+static enum found put_alone(void (*purge)(const struct cache_key *), unsigned own)
+{
+    struct cache_object *o = make(1);
+    struct cache_key key = {o->key, o->hash};
+    bool others;
+    unsigned since = flights_closings(p.flights, &key);
+    purge(&key);
+    struct cache_flight *f = flight_alone(p.flights, &key, since + own);
+    store_put(&p, f, o);
+    flight_unref(f);
+    cache_object_unref(o);
+    o = cache_memory_find(p.memory, &key, &(struct http_fields){0}, &others);
+    enum found found = !o ? NOTHING : cache_object_info(o).flags & FRESH_INVALID ? STALE : FRESH;
+    cache_object_unref(o);
+    cache_memory_purge(p.memory, &key, false);
+    return found;
+}
+
+static void hard_without_any(const struct cache_key *key)
+{
+    assert_int_equal(store_purge(&p, key, false), 0);
+}
+static void prefix_without_any(const struct cache_key *key)
+{
+    int n;
+    assert_ok(store_purge_prefix(&p, slice_first(key->text, 9), true, &n, TICK_NEVER));
+}
+static void another_key(const struct cache_key *key)
+{
+    (void)key;
+    flights_close(p.flights, &(struct cache_key){S("http://y/"), key->hash + 1});
+}
+
+static void purges_what_was_asked_alone(void *arg)
+{
+    (void)arg;
+    assert_ok(cache_memory_new(1 << 20, NULL, &p.memory));
+    assert_int_equal(put_alone(no_purge, 0), FRESH);
+    assert_int_equal(put_alone(another_key, 0), FRESH);
+    assert_int_equal(put_alone(hard_without_any, 0), NOTHING);
+    assert_int_equal(put_alone(prefix_without_any, 0), NOTHING);
+    assert_int_equal(put_alone(hard_without_any, 1), FRESH); /* by its own request */
+    cache_memory_free(p.memory);
+}
+
 static void on_a_loop(void (*fn)(void *))
 {
     struct loop *l;
@@ -178,6 +224,11 @@ static void test_purged_before_the_disk_has_its_turn(void **state)
 {
     (void)state;
     on_a_loop(purges);
+}
+static void test_purged_while_asked_alone(void **state)
+{
+    (void)state;
+    on_a_loop(purges_what_was_asked_alone);
 }
 static void test_purged_while_room_is_made(void **state)
 {
@@ -204,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_purged_before_the_disk_has_its_turn, set_up, tear_down),
+        cmocka_unit_test(test_purged_while_asked_alone),
         cmocka_unit_test_setup_teardown(test_purged_while_room_is_made, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

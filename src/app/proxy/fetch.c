@@ -29,6 +29,7 @@ struct fetch *fetch_new(struct job *j)
     t->job = j;
     t->p = j->p;
     t->here = l;
+    t->since = flights_closings(t->p->flights, &j->key);
     return t;
 }
 

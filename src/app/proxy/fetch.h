@@ -18,6 +18,7 @@ struct fetch {
     int64_t request_ns, response_ns; /* wall clock */
     struct fresh_info info;
     struct cache_flight *flight;
+    unsigned since;               /* closings of the key before the origin was asked */
     struct cache_object *object;  /* being filled */
     struct cache_object *partner; /* a stored partial of the same representation, or NULL */
     struct slice vary; /* what the response's variant is known by, in the job's arena: from fill_refused on */

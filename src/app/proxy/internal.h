@@ -73,6 +73,7 @@ struct job {
     bool upgrade;      /* the client asks for another protocol, which HTTP/2 cannot carry */
     struct fresh_request ask;
     struct cache_key key;
+    unsigned closings; /* of flights of this key, by what the request itself invalidated */
     struct verdict verdict;
     /* 1xx responses on their way to the client */
     struct scope interims;

@@ -65,22 +65,22 @@ static bool stands_for_get(struct job *j, const struct fetch *t)
     struct cache_key named;
     const struct http_response *r = &t->call.response;
     struct slice where = fields_get(&r->fields, F_CONTENT_LOCATION);
-    if (j->in->method != M_POST || !where.n || (!j->ex->body_done && j->ex->received != j->ex->body_length))
+    if (!j->key.text.n || !where.n || (!j->ex->body_done && j->ex->received != j->ex->body_length))
         return false;
     if (uri_parse(where, &parsed) || uri_resolve(j->arena, &j->target, &parsed, &u) ||
-        !cache_key_make(&j->key, &j->target, S("http"), j->arena) || !cache_key_make(&named, &u, S("http"), j->arena)) {
+        !cache_key_make(&named, &u, S("http"), j->arena)) {
         fault_clear();
         return false;
     }
     return slice_eq(j->key.text, named.text); /* RFC 9110 section 9.3.3 */
 }
 
-/* Who asks for itself alone has no flight before something is to be stored. */
+/* Who asks for itself alone has no flight before something is to be stored. What it invalidated itself is older than
+   its answer. */
 static bool have_flight(struct fetch *t)
 {
-    bool lead;
     if (!t->flight)
-        t->flight = flight_join(t->p->flights, &t->job->key, true, &lead);
+        t->flight = flight_alone(t->p->flights, &t->job->key, t->since + t->job->closings);
     return t->flight != NULL;
 }
 
@@ -95,6 +95,8 @@ static err_t fill(struct job *j, struct fetch *t, tick until)
 err_t fetch_pass(struct job *j, tick until)
 {
     struct fetch_terms none = {0};
+    if (j->p->memory && j->in->method == M_POST) /* it may be for a GET to come; without a key it is not */
+        (void)cache_key_make(&j->key, &j->target, S("http"), j->arena);
     struct fetch *t = fetch_new(j);
     if (!t)
         return E_NO_MEMORY;
@@ -111,7 +113,7 @@ err_t fetch_pass(struct job *j, tick until)
     }
     if (fresh_invalidates(j->in->method, status))
         store_invalidate(j, &t->call.response.fields);
-    if (j->p->memory && stands_for_get(j, t) && !fill_refused(j, t)) {
+    if (stands_for_get(j, t) && !fill_refused(j, t)) {
         j->verdict.stored = true;
         return fill(j, t, until);
     }
@@ -247,7 +249,7 @@ static void head_came(struct job *j, struct fetch *t)
         return;
     int n = cache_memory_variants(j->p->memory, &j->key, v, FETCH_CANDIDATES);
     for (int i = 0; i < n; i++) {
-        if (cache_vary_matches(v[i]->vary, &j->in->fields)) {
+        if (have_flight(t) && cache_vary_matches(v[i]->vary, &j->in->fields)) {
             if (v[i]->body && fresh_head_matches(&v[i]->fields, v[i]->body->length, &t->call.response.fields))
                 cache_object_unref(fill_updated(j, t, v[i], &kept));
             else
@@ -374,7 +376,7 @@ static err_t fetch_round(struct job *j, struct cache_object *stale, bool alone, 
 {
     for (;;) {
         bool first = alone;
-        struct cache_flight *f = alone ? NULL : flight_join(j->p->flights, &j->key, false, &first);
+        struct cache_flight *f = alone ? NULL : flight_join(j->p->flights, &j->key, &first);
         if (!f && !alone)
             return E_NO_MEMORY;
         if (first) {
@@ -425,7 +427,7 @@ static void background_run(void *arg)
 {
     struct background *b = arg;
     bool first;
-    struct cache_flight *f = flight_join(b->job.p->flights, &b->job.key, false, &first);
+    struct cache_flight *f = flight_join(b->job.p->flights, &b->job.key, &first);
     struct fetch *t = f && first ? fetch_new(&b->job) : NULL;
     if (t) {
         struct fetch_terms terms;

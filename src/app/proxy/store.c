@@ -125,9 +125,10 @@ err_t store_purge_prefix(struct proxy *p, struct slice prefix, bool soft, int *c
     return NULL;
 }
 
-static void invalidate_key(struct proxy *p, const struct cache_key *key)
+static void invalidate_key(struct job *j, const struct cache_key *key)
 {
-    stat_add(STAT_CACHE_INVALIDATED, store_purge(p, key, true));
+    stat_add(STAT_CACHE_INVALIDATED, store_purge(j->p, key, true));
+    j->closings += flights_count_along(key, &j->key);
 }
 
 /* Location and Content-Location, when they name something of the same origin (RFC 9111 section 4.4). */
@@ -141,7 +142,7 @@ static void invalidate_named(struct job *j, struct slice reference)
     }
     if (slice_eq_case(u.host, j->target.host) && uri_port(&u) == uri_port(&j->target) &&
         slice_eq_case(u.scheme, j->target.scheme) && cache_key_make(&key, &u, j->target.scheme, j->arena))
-        invalidate_key(j->p, &key);
+        invalidate_key(j, &key);
 }
 
 void store_invalidate(struct job *j, const struct http_fields *response)
@@ -150,7 +151,7 @@ void store_invalidate(struct job *j, const struct http_fields *response)
     if (!j->p->memory)
         return;
     if (cache_key_make(&key, &j->target, S("http"), j->arena))
-        invalidate_key(j->p, &key);
+        invalidate_key(j, &key);
     invalidate_named(j, fields_get(response, F_LOCATION));
     invalidate_named(j, fields_get(response, F_CONTENT_LOCATION));
 }
