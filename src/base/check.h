@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-_Noreturn void check_failed(const char *expr, const char *file, int line, const char *func);
+__attribute__((cold)) _Noreturn void check_failed(const char *expr, const char *file, int line, const char *func);
 
 #define CHECK(expr)   (__builtin_expect(!!(expr), 1) ? (void)0 : check_failed(#expr, __FILE__, __LINE__, __func__))
 #define UNREACHABLE() check_failed("unreachable", __FILE__, __LINE__, __func__)

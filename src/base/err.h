@@ -42,7 +42,7 @@ typedef const struct err *err_t;
 #define TRY(call)                                                                                                      \
     do {                                                                                                               \
         err_t try_ = (call);                                                                                           \
-        if (try_)                                                                                                      \
+        if (__builtin_expect(try_ != NULL, 0))                                                                         \
             return try_;                                                                                               \
     } while (0)
 
@@ -54,7 +54,7 @@ err_t err_errno(int errnum);
 
 /* Note the detail on this fiber and return `e`: return fault(E_REFUSED, "%s:%u", host, port);
    The text is cut at 255 bytes; control characters in it are shown as \xHH. */
-err_t fault(err_t e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+err_t fault(err_t e, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* The note last left on this fiber, "" when none. Valid until the next fault() on the same fiber. */
 const char *fault_detail(void);
