@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fetch.h -- one question to an origin, shared by fetch.c (who asks), relay.c (straight through) and fill.c (into the
- * cache). A fetch is one allocation, because the filler outlives the exchange that started it.
+ * fetch.h -- one question to an origin, shared by fetch.c (who asks), relay.c (straight through), fill.c (into the
+ * cache) and along.c (out of it while it comes). A fetch is one allocation, because the filler outlives the exchange
+ * that started it.
  */
 #pragma once
 
@@ -63,9 +64,16 @@ bool fill_fits(const struct fetch *, const struct cache_object *partial, uint64_
 /* Make the object, publish it to the flight, start the filler, and read along for the job's client. Takes the fetch
    over in any case. */
 MUST err_t fill_and_read(struct job *, struct fetch *, tick until);
-/* Answer from a flight that somebody else fills. */
-MUST err_t fill_follow(struct job *, struct cache_flight *, tick until);
 /* A 304 (or a 200 to HEAD) updates `old`: the new object with a reference; NULL when out of memory. `*kept`: it is in
    the index now. Otherwise it may not be kept, or nobody could tell whom it is for: `old` has gone, and the answer is
    for the one who asked. */
 struct cache_object *fill_updated(struct job *, struct fetch *, struct cache_object *old, bool *kept);
+
+/* along.c */
+/* Before the head: the filler may have the body in the same turn, then they leave together; or its end that came too
+   soon, which can still be told. E_TRUNCATED. */
+MUST err_t along_first(struct cache_flight *, struct flight_reader *);
+/* Body and end, as they come. E_TRUNCATED. */
+MUST err_t along_read(struct job *, struct cache_flight *, struct flight_reader *, tick until);
+/* Answer from a flight that somebody else fills. */
+MUST err_t along_follow(struct job *, struct cache_flight *, tick until);

@@ -365,31 +365,7 @@ static err_t fill_spawn(struct fetch *t)
     return e;
 }
 
-/* ---- Reading along ---- */
-
-static err_t read_along(struct job *j, struct cache_flight *f, struct flight_reader *r, tick until)
-{
-    for (bool patient = false;;) {
-        struct slice s;
-        bool end;
-        unsigned version;
-        err_t e = flight_read(f, r, &s, &end, &version);
-        if (e)
-            return fault(E_TRUNCATED, "the origin's answer broke off");
-        if (end)
-            return reply_end(j->ex, until);
-        if (s.n) {
-            TRY(reply_body(j->ex, s, until));
-            flight_read_advance(f, r, s.n);
-        } else if (!patient) {
-            patient = true; /* the filler may have it in the same turn: then head and body leave together */
-            TRY(fiber_yield());
-        } else {
-            TRY(reply_flush(j->ex, until));
-            TRY(flight_wait(f, version, until));
-        }
-    }
-}
+/* ---- For the one who asked ---- */
 
 static err_t head_and_body(struct job *j, struct fetch *t, struct cache_flight *f, struct http_fields *fields,
                            struct flight_reader *r, tick until)
@@ -397,8 +373,9 @@ static err_t head_and_body(struct job *j, struct fetch *t, struct cache_flight *
     const struct http_response *in = &t->call.response;
     struct http_response copy = {.status = in->status, .reason = arena_copy(j->arena, in->reason)};
     TRY(fill_spawn(t));
+    TRY(along_first(f, r));
     TRY(answer_head(j, copy.status, copy.reason, fields, until));
-    return read_along(j, f, r, until);
+    return along_read(j, f, r, until);
 }
 
 static err_t copy_fields(struct job *j, struct http_fields *f)
@@ -474,26 +451,5 @@ err_t fill_and_read(struct job *j, struct fetch *t, tick until)
     }
     flight_read_close(f, &r);
     flight_unref(f);
-    return e;
-}
-
-err_t fill_follow(struct job *j, struct cache_flight *f, tick until)
-{
-    struct cache_object *o = f->object;
-    struct http_fields fields = {0};
-    struct flight_reader r;
-    if (f->done && !f->failed && o->body->length != CACHE_LENGTH_UNKNOWN && cache_body_complete(o->body))
-        return answer_stored(j, o, until);
-    for (uint16_t i = 0; i < o->fields.n; i++)
-        if (!fields_add(j->arena, &fields, o->fields.v[i].name, o->fields.v[i].value))
-            return E_NO_MEMORY;
-    struct slice age = arena_format(j->arena, "%lld", (long long)fresh_age(&o->info, wall_now()));
-    if (!age.p || !fields_add_id(j->arena, &fields, F_AGE, age))
-        return E_NO_MEMORY;
-    flight_read_open(f, &r);
-    err_t e = answer_head(j, o->info.status, SLICE_NONE, &fields, until);
-    if (!e)
-        e = read_along(j, f, &r, until);
-    flight_read_close(f, &r);
     return e;
 }

@@ -357,7 +357,7 @@ static err_t follow(struct job *j, struct cache_flight *f, struct cache_object *
             if (fresh_judge(&info, &j->ask, wall_now()).use == FRESH_SERVE && (!o->partial || f->done)) {
                 j->verdict.has_ttl = true;
                 j->verdict.collapsed = 1;
-                return fill_follow(j, f, until);
+                return along_follow(j, f, until);
             }
         }
         if (state == FLIGHT_FAILED) {

@@ -60,16 +60,22 @@ err_t relay(struct job *j, struct fetch *t, tick until)
     struct call *c = &t->call;
     bool bodiless = j->in->method == M_HEAD || !status_has_body(c->response.status);
     TRY(relay_fields(j, t, &fields));
-    TRY(answer_head(j, c->response.status, c->response.reason, &fields, until));
-    if (c->length == CLIENT_UNKNOWN && !bodiless)
-        TRY(reply_flush(j->ex, until)); /* an event stream may be silent for long after its head */
-    else if (!bodiless)
-        TRY(reply_body(j->ex, call_take_early(c), until));
-    size_t cap = bodiless ? 1 : c->length < RELAY_BUFFER ? (size_t)c->length + 1 : RELAY_BUFFER;
+    bool measured = c->length != CLIENT_UNKNOWN && !bodiless;
+    struct slice first = measured ? call_take_early(c) : SLICE_NONE;
+    size_t got = 1, cap = bodiless ? 1 : c->length < RELAY_BUFFER ? (size_t)c->length + 1 : RELAY_BUFFER;
     char *buffer = c->done ? NULL : arena_new(j->arena, cap, 1);
     if (!c->done && !buffer)
         return E_NO_MEMORY;
-    for (size_t got = 1; got && !c->done;) {
+    if (measured && !first.n && !c->done) { /* nothing has been sent: if it breaks off here, that can be told */
+        TRY(call_read(c, buffer, cap, &got, origin_until(j)));
+        first = slice_of(buffer, got);
+    }
+    TRY(answer_head(j, c->response.status, c->response.reason, &fields, until));
+    if (measured)
+        TRY(reply_body(j->ex, first, until));
+    else if (!bodiless)
+        TRY(reply_flush(j->ex, until)); /* an event stream may be silent for long after its head */
+    while (got && !c->done) {
         TRY(call_read(c, buffer, cap, &got, origin_until(j)));
         TRY(reply_body(j->ex, slice_of(buffer, got), until));
     }
