@@ -241,6 +241,8 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
     return e;
 }
 
+typedef err_t writev_fn(struct stream *, struct iovec *, int n, tick until);
+
 struct pieces {
     struct iovec v[5];
     int n;
@@ -260,8 +262,8 @@ static inline void add_piece(struct pieces *p, struct slice s)
     p->total += s.n;
 }
 
-/* What is held back, and up to three more pieces. `last`: nothing more will be sent on this connection. */
-static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, bool last, tick until)
+/* What is held back, and up to three more pieces. */
+static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, writev_fn *writev, tick until)
 {
     struct pieces p;
     p.n = 0, p.total = 0;
@@ -273,15 +275,21 @@ static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, b
         return NULL;
     if (h->saying)
         TRY(interim_through(h, until));
-    TRY((last ? stream_writev_last : stream_writev)(h->conn->stream, p.v, p.n, progress_by(h, until)));
+    TRY(writev(h->conn->stream, p.v, p.n, progress_by(h, until)));
     stat_add(STAT_BYTES_SENT, (int64_t)p.total);
     h->work->out.n = h->ahead.n = 0;
     return NULL;
 }
 
+/* The end of an answer: nothing more comes for now, or at all on this connection. */
+static writev_fn *at_end(const struct h1_exchange *h)
+{
+    return h->keep ? stream_writev_soon : stream_writev_last;
+}
+
 static err_t h1_flush(struct exchange *x, tick until)
 {
-    return send_all(of(x), NULL, 0, false, until);
+    return send_all(of(x), NULL, 0, stream_writev, until);
 }
 
 static err_t h1_interim(struct exchange *x, const struct http_response *r, tick until)
@@ -320,7 +328,7 @@ static err_t h1_body(struct exchange *x, struct slice s, tick until)
         struct slice v[3] = {
             {head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece, h->chunked_out ? S("\r\n") : SLICE_NONE};
         s = slice_from(s, piece.n);
-        TRY(send_all(h, v, 3, !s.n && !h->out_left && !h->keep, until));
+        TRY(send_all(h, v, 3, s.n || h->out_left ? stream_writev : at_end(h), until));
     }
     return NULL;
 }
@@ -349,7 +357,7 @@ static err_t send_large(struct h1_exchange *h, struct large from, uint64_t len, 
         struct slice framing = {head, h->chunked_out ? chunked_head(n, head) : 0};
         tick before = now();
         /* The head goes ahead, uncorked: that is cheapest for both sides. */
-        TRY(send_all(h, &framing, 1, false, until));
+        TRY(send_all(h, &framing, 1, stream_writev, until));
         TRY(send_piece(h->conn->stream, &from, n, progress_by(h, until)));
         from.off += n, from.pages += from.file < 0 ? n : 0;
         stat_add(STAT_BYTES_SENT, (int64_t)n);
@@ -383,13 +391,13 @@ static err_t h1_end(struct exchange *x, const struct http_fields *trailers, tick
             TRY(h1_format_fields(&h->work->out, trailers));
         TRY(h1_format_end(&h->work->out));
     }
-    return send_all(h, NULL, 0, !h->keep, until);
+    return send_all(h, NULL, 0, at_end(h), until);
 }
 
 static err_t h1_detach(struct exchange *x, struct stream **out, struct slice *early)
 {
     struct h1_exchange *h = of(x);
-    TRY(send_all(h, NULL, 0, false, TICK_NEVER));
+    TRY(send_all(h, NULL, 0, stream_writev, TICK_NEVER));
     *out = h->conn->stream;
     *early = slice_of(h->work->in.p + h->work->at, h->work->in.n - h->work->at);
     h->conn->stream = NULL;

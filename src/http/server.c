@@ -135,8 +135,10 @@ static void conn_woken(struct parked *p, enum park_why why)
 {
     struct conn *c = LIST_ENTRY(p, struct conn, parked);
     list_remove(&c->idle);
-    /* No fiber to be had: under such a load, one connection less is the right answer. */
-    if (why != PARK_READY || scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c))
+    /* No fiber to be had: under such a load, one connection less is the right answer. Who drains waits for what the
+       client has not taken yet. */
+    bool go_on = why == PARK_READY || (why == PARK_SHUTDOWN && io_unsent(p->fd));
+    if (!go_on || scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c))
         conn_close(c);
 }
 
@@ -168,6 +170,14 @@ static err_t set_up(struct conn *c)
     return e;
 }
 
+/* From its fiber: after what it was told already. */
+static void conn_end(struct conn *c)
+{
+    err_t e = c->stream ? io_settle(c->tcp.fd, now() + c->home->server->o.body_timeout) : NULL;
+    (void)e; /* it is gone, or it does not read */
+    conn_close(c);
+}
+
 static void conn_fiber(void *arg)
 {
     struct conn *c = arg;
@@ -177,7 +187,7 @@ static void conn_fiber(void *arg)
     if (next == CONN_PARK && !c->home->draining && !fiber_canceled())
         conn_park(c);
     else
-        conn_close(c);
+        conn_end(c);
 }
 
 static struct conn *conn_new(struct server_loop *l, int fd, const struct addr *peer, const struct listen_point *p)

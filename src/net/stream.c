@@ -34,6 +34,11 @@ err_t stream_writev(struct stream *s, struct iovec *v, int n, tick until)
     return s->ops->writev(s, v, n, until);
 }
 
+err_t stream_writev_soon(struct stream *s, struct iovec *v, int n, tick until)
+{
+    return (s->ops->writev_soon ? s->ops->writev_soon : s->ops->writev)(s, v, n, until);
+}
+
 err_t stream_writev_last(struct stream *s, struct iovec *v, int n, tick until)
 {
     return (s->ops->writev_last ? s->ops->writev_last : s->ops->writev)(s, v, n, until);

@@ -17,6 +17,7 @@ struct stream_ops {
     const char *name;
     err_t (*read)(struct stream *, void *, size_t cap, size_t *got, tick until);
     err_t (*writev)(struct stream *, struct iovec *, int n, tick until);
+    err_t (*writev_soon)(struct stream *, struct iovec *, int n, tick until);              /* NULL: writev */
     err_t (*writev_last)(struct stream *, struct iovec *, int n, tick until);              /* NULL: writev */
     err_t (*send_file)(struct stream *, int file, uint64_t off, uint64_t len, tick until); /* NULL: pread and write */
     err_t (*send_pages)(struct stream *, struct slice, tick until);                        /* NULL: writev */
@@ -35,6 +36,8 @@ MUST err_t stream_read(struct stream *, void *, size_t cap, size_t *got, tick un
 MUST err_t stream_read_bulk(struct stream *, void *, size_t cap, size_t *got, tick until);
 MUST err_t stream_write(struct stream *, struct slice, tick until);
 MUST err_t stream_writev(struct stream *, struct iovec *, int n, tick until); /* uses up the iovec array */
+/* The same for small pieces that may leave a little later, with others: see io_writev_soon. */
+MUST err_t stream_writev_soon(struct stream *, struct iovec *, int n, tick until);
 /* The same when stream_finish or stream_close comes next: over TCP the end then needs no packet of its own. */
 MUST err_t stream_writev_last(struct stream *, struct iovec *, int n, tick until);
 MUST err_t stream_send_file(struct stream *, int file, uint64_t off, uint64_t len, tick until);

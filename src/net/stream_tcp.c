@@ -24,6 +24,11 @@ static err_t tcp_writev(struct stream *s, struct iovec *v, int n, tick until)
     return io_writev(fd_of(s), v, n, until);
 }
 
+static err_t tcp_writev_soon(struct stream *s, struct iovec *v, int n, tick until)
+{
+    return io_writev_soon(fd_of(s), v, n, until);
+}
+
 static err_t tcp_writev_last(struct stream *s, struct iovec *v, int n, tick until)
 {
     return io_writev_last(fd_of(s), v, n, until);
@@ -41,7 +46,7 @@ static err_t tcp_send_pages(struct stream *s, struct slice bytes, tick until)
 
 static err_t tcp_finish(struct stream *s, tick until)
 {
-    (void)until;
+    TRY(io_settle(fd_of(s), until));
     io_finish(fd_of(s));
     return NULL;
 }
@@ -59,9 +64,9 @@ static void tcp_close_and_free(struct stream *s)
 
 #define TCP_OPS(close_fn)                                                                                              \
     {                                                                                                                  \
-        .name = "tcp", .read = tcp_read, .writev = tcp_writev, .writev_last = tcp_writev_last,                         \
-        .send_file = tcp_send_file, .send_pages = tcp_send_pages, .finish = tcp_finish, .close = (close_fn),           \
-        .fd = fd_of,                                                                                                   \
+        .name = "tcp", .read = tcp_read, .writev = tcp_writev, .writev_soon = tcp_writev_soon,                         \
+        .writev_last = tcp_writev_last, .send_file = tcp_send_file, .send_pages = tcp_send_pages,                      \
+        .finish = tcp_finish, .close = (close_fn), .fd = fd_of,                                                        \
     }
 static const struct stream_ops embedded_ops = TCP_OPS(tcp_close);
 static const struct stream_ops owned_ops = TCP_OPS(tcp_close_and_free);

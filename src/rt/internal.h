@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "rt/loop.h"
+#include "rt/outbox.h"
 #include "rt/poll.h"
 #include "rt/sanitize.h"
 #include "rt/slot.h"
@@ -58,6 +59,7 @@ struct loop {
     struct sanitize sanitize;
     void *signal_stack;
     struct loop_end *ends;
+    struct outbox outbox;
     struct ready events[LOOP_EVENTS]; /* of the current turn */
 };
 

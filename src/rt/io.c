@@ -58,6 +58,24 @@ err_t io_wait_foreign(int fd, enum io_dir dir, tick until)
     return e;
 }
 
+/* Order is kept with what was written by io_writev_soon. */
+static inline err_t settle(int fd, tick until)
+{
+    struct slot *s = slot_find(fd);
+    return s && (s->kept || s->unsent || s->failed) ? outbox_settle(fd, s, until) : NULL;
+}
+
+err_t io_settle(int fd, tick until)
+{
+    return settle(fd, until);
+}
+
+bool io_unsent(int fd)
+{
+    const struct slot *s = slot_find(fd);
+    return s && (s->kept || s->unsent);
+}
+
 /* ---- Reading ---- */
 
 /* What must be there before the kernel wakes us (SO_RCVLOWAT). A long body costs a quarter less CPU when it comes in
@@ -128,6 +146,7 @@ static void advance(struct iovec **v, int *n, size_t done)
 
 static err_t write_all(int fd, struct iovec *v, int n, bool last, tick until)
 {
+    TRY(settle(fd, until));
     advance(&v, &n, 0); /* empty pieces at the front */
     while (n) {
         if (!may(slot_find(fd), IO_WRITE))
@@ -146,6 +165,12 @@ err_t io_writev(int fd, struct iovec *v, int n, tick until)
     return write_all(fd, v, n, false, until);
 }
 
+err_t io_writev_soon(int fd, struct iovec *v, int n, tick until)
+{
+    struct slot *s = slot_find(fd);
+    return s && outbox_keep(fd, s, v, n) ? fiber_spend() : write_all(fd, v, n, false, until);
+}
+
 err_t io_writev_last(int fd, struct iovec *v, int n, tick until)
 {
     return write_all(fd, v, n, true, until);
@@ -154,6 +179,9 @@ err_t io_writev_last(int fd, struct iovec *v, int n, tick until)
 err_t io_write_now(int fd, const void *p, size_t n, size_t *put)
 {
     struct iovec v = {(void *)(uintptr_t)p, n};
+    struct slot *s = slot_find(fd);
+    if (s)
+        TRY(outbox_settle_now(s));
     for (;;) {
         if (!may(slot_find(fd), IO_WRITE))
             return E_TIMEOUT;
@@ -175,6 +203,7 @@ err_t io_write(int fd, const void *p, size_t n, tick until)
 err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
 {
     off_t at = (off_t)off;
+    TRY(settle(fd, until));
     while (len) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
@@ -194,6 +223,7 @@ err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
 /* What the socket did not take was put into a pipe in vain: the next step is as long as what it took. */
 err_t io_send_pages(int fd, const char *p, size_t n, tick until)
 {
+    TRY(settle(fd, until));
     for (size_t step = SEND_FILE_STEP; n;) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
@@ -215,6 +245,7 @@ err_t io_send_pages(int fd, const char *p, size_t n, tick until)
 
 err_t io_splice(int from, int to, size_t cap, size_t *got, tick until)
 {
+    TRY(settle(to, until));
     for (;;) {
         ssize_t n = sys_splice(from, to, cap);
         if (n >= 0) {
@@ -313,8 +344,11 @@ void io_forget(int fd)
 
 void io_close(int fd)
 {
-    if (loop_here)
+    struct slot *s = loop_here ? slot_find(fd) : NULL;
+    if (s) {
+        outbox_drop(fd, s);
         slot_forget(fd);
+    }
     sys_close(fd);
 }
 

@@ -29,6 +29,12 @@ MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got); /* never waits:
    flow that has filled `cap` before is left alone by the kernel until it can fill it again, or pauses. Only TCP. */
 MUST err_t io_read_bulk(int fd, void *, size_t cap, size_t *got, tick until);
 MUST err_t io_writev(int fd, struct iovec *, int n, tick until); /* all or error; the iovec array is used up */
+/* The same for small answers that may leave with others: kept back until this turn's events have been handled. It
+   counts as written; an error is told by the next operation on `fd`. All calls here keep the order; io_finish and
+   others that do not come through here: after io_settle. */
+MUST err_t io_writev_soon(int fd, struct iovec *, int n, tick until);
+MUST err_t io_settle(int fd, tick until); /* wait until all of that has left */
+bool io_unsent(int fd);                   /* is some of it still here? */
 /* The same when io_finish or io_close comes next: the last of it may wait for that and share its packet. */
 MUST err_t io_writev_last(int fd, struct iovec *, int n, tick until);
 MUST err_t io_write_now(int fd, const void *, size_t n, size_t *put); /* never waits: E_TIMEOUT when there is no room */

@@ -246,12 +246,14 @@ static void turn(struct loop *l)
             ran = true;
         }
     }
+    outbox_flush(l);
     loop_run_posts(l);
     timer_wheel_run(&l->timers, l->now);
     if (l->ready)
         run_ready(l);
     else if (!ran)
         return;
+    outbox_flush(l);
     if (clock_now() - l->now > LONG_TURN)
         stat_add(STAT_LONG_TURNS, 1);
 }

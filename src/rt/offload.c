@@ -21,7 +21,13 @@ struct job { /* on the calling fiber's stack */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct list jobs = {&jobs, &jobs};
-static int threads, idle;
+static int threads, idle, queued;
+
+static void take_off(struct job *j)
+{
+    list_remove(&j->link);
+    queued--;
+}
 
 static void finished(struct note *n)
 {
@@ -41,7 +47,7 @@ static void *helper(void *arg)
             idle--;
         }
         struct job *j = LIST_ENTRY(jobs.next, struct job, link);
-        list_remove(&j->link);
+        take_off(j);
         j->state = RUNNING;
         pthread_mutex_unlock(&lock);
         fault_here = &j->detail;
@@ -68,11 +74,11 @@ static err_t one_more(void)
 static bool withdraw(struct job *j)
 {
     pthread_mutex_lock(&lock);
-    bool queued = j->state == QUEUED;
-    if (queued)
-        list_remove(&j->link);
+    bool waiting = j->state == QUEUED;
+    if (waiting)
+        take_off(j);
     pthread_mutex_unlock(&lock);
-    return queued;
+    return waiting;
 }
 
 err_t offload(err_t (*fn)(void *), void *arg, tick until)
@@ -81,9 +87,11 @@ err_t offload(err_t (*fn)(void *), void *arg, tick until)
     if (fiber_canceled())
         return E_CANCELED;
     pthread_mutex_lock(&lock);
-    err_t e = !idle && threads < OFFLOAD_THREADS ? one_more() : NULL;
-    if (!e)
+    err_t e = queued >= idle && threads < OFFLOAD_THREADS ? one_more() : NULL;
+    if (!e) {
         list_add_last(&jobs, &j.link);
+        queued++;
+    }
     pthread_cond_signal(&work);
     pthread_mutex_unlock(&lock);
     TRY(e);

@@ -69,6 +69,8 @@ void slot_event(const struct ready *r)
     s->readable |= r->read || r->hangup;
     s->writable |= r->write || r->hangup;
     s->hangup |= r->hangup;
+    if (s->unsent && s->writable)
+        outbox_go_on((int)(uint32_t)r->token, s);
     if (s->parked && s->readable) {
         struct parked *p = s->parked;
         park_leave(p);
@@ -86,7 +88,7 @@ void slot_forget(int fd)
     struct slot *s = slot_find(fd);
     if (!s)
         return;
-    CHECK(!s->reader && !s->writer && !s->parked);
+    CHECK(!s->reader && !s->writer && !s->parked && !s->kept && !s->unsent);
     if (s->watched)
         poll_forget(loop_here->poller, fd);
     *s = (struct slot){.generation = s->generation + 1};

@@ -13,6 +13,8 @@
 #include "rt/park.h"
 #include "rt/poll.h"
 
+struct unsent; /* rt/outbox.h */
+
 struct slot {
     uint32_t generation; /* in the poller's token: an event for an earlier user of the number is dropped */
     bool watched;        /* by the poller, at least for reading */
@@ -21,6 +23,9 @@ struct slot {
     bool bulk; /* readable only when as much is there as the last io_read_bulk asked for */
     struct fiber *reader, *writer;
     struct parked *parked;
+    bool kept;             /* the outbox holds a write */
+    err_t failed;          /* such a write has; for the next operation */
+    struct unsent *unsent; /* the rest of such a write */
 };
 
 enum { SLOT_CHUNK = 256 };

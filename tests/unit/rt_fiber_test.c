@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rt/io.h"
@@ -312,6 +314,47 @@ static void offloads(void **state)
     in_loop(offloads_body);
 }
 
+/* Two jobs at once while one helper is idle: the first only ends when the second has run, so it may not have to wait
+   for that helper. */
+static sem_t second_ran;
+static err_t waits_for_second(void *arg)
+{
+    (void)arg;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    return sem_timedwait(&second_ran, &until) == 0 ? NULL : E_TIMEOUT;
+}
+static err_t runs_second(void *arg)
+{
+    (void)arg;
+    return sem_post(&second_ran) == 0 ? NULL : E_INTERNAL;
+}
+static void first_job(void *arg)
+{
+    *(err_t *)arg = offload(waits_for_second, NULL, TICK_NEVER);
+}
+static void offloads_two_body(void *arg)
+{
+    (void)arg;
+    struct scope s;
+    err_t first = E_INTERNAL;
+    scope_open(&s);
+    assert_int_equal(sem_init(&second_ran, 0, 0), 0);
+    assert_ok(scope_spawn(&s, "first", first_job, &first));
+    assert_ok(fiber_yield()); /* it has handed its job in */
+    assert_ok(offload(runs_second, NULL, TICK_NEVER));
+    assert_ok(scope_join(&s, TICK_NEVER));
+    assert_ok(first);
+    scope_close(&s);
+    sem_destroy(&second_ran);
+}
+static void offloads_two_at_once(void **state)
+{
+    (void)state;
+    in_loop(offloads_two_body);
+}
+
 static struct waitq q;
 static void waits_in_line(void *arg)
 {
@@ -416,6 +459,7 @@ int main(void)
         cmocka_unit_test(bulk_ends),
         cmocka_unit_test(parks),
         cmocka_unit_test(offloads),
+        cmocka_unit_test(offloads_two_at_once),
         cmocka_unit_test(queue_is_fair),
         cmocka_unit_test(a_wake_reaches_one_who_waits),
         cmocka_unit_test(many),
