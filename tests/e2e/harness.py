@@ -13,6 +13,7 @@ A daemon prints "listening on ADDR:PORT" on stderr for each address, with a name
 one: "listening on 127.0.0.1:9100 (metrics)". Ask for port 0 and read the real one from Process.addr(name).
 Nothing here sleeps to synchronise: it waits for lines, for bytes, or polls a condition with a deadline.
 """
+import json
 import os
 import re
 import resource
@@ -31,6 +32,8 @@ BUILD = os.path.abspath(os.environ.get('L7_BUILD', os.path.join(ROOT, 'build')))
 L7 = os.path.join(BUILD, 'l7')
 LISTENING = re.compile(r'listening on (\S+?)(?: \(([\w-]+)\))?\s*$')
 REPORTS = ('AddressSanitizer', 'ThreadSanitizer', 'LeakSanitizer', 'runtime error:', 'l7: bug:')
+with open(os.path.join(BUILD, 'meson-info', 'intro-buildoptions.json'), encoding='utf-8') as built:
+    SANITIZED = next(o['value'] for o in json.load(built) if o['name'] == 'b_sanitize') != 'none'
 PATIENCE = float(os.environ.get('L7_PATIENCE', '20'))  # seconds; raised for sanitizer builds
 
 
@@ -182,6 +185,11 @@ class Process:
 
     def fd_count(self):
         return len(os.listdir(f'/proc/{self.pid}/fd'))
+
+    def peak_memory(self):
+        """The most it has had resident so far, in MiB. Sanitizers multiply it."""
+        with open(f'/proc/{self.pid}/status', encoding='ascii') as f:
+            return int(next(line for line in f if line.startswith('VmHWM')).split()[1]) / 1024
 
     def cpu(self):
         """User and system time used so far, in seconds."""

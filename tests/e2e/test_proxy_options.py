@@ -73,8 +73,7 @@ class Case(Proxy):
         self.assertEqual(got, size)
         o.sendall(answer('thanks'))
         self.assertEqual((curl.communicate()[0], curl.returncode), (b'thanks', 0))
-        with open(f'/proc/{p.pid}/status', encoding='ascii') as f:
-            return int(next(line for line in f if line.startswith('VmHWM')).split()[1]) / 1024
+        return p.peak_memory()
 
 
 class Access(Case):
