@@ -75,12 +75,20 @@ err_t body_of_request(const struct http_request *q, struct body_framing *out)
         *out = (struct body_framing){BODY_NONE, 0};
         return NULL;
     }
-    if (fields_count(&q->fields, F_CONTENT_LENGTH) > 1)
+    struct slice value;
+    if (!fields_only(&q->fields, F_CONTENT_LENGTH, &value))
         return fault(E_BAD_REQUEST, "more than one Content-Length field");
-    if (!body_length(fields_get(&q->fields, F_CONTENT_LENGTH), &n))
+    if (!body_length(value, &n))
         return fault(E_BAD_REQUEST, "malformed Content-Length");
     *out = (struct body_framing){n ? BODY_LENGTH : BODY_NONE, n};
     return NULL;
+}
+
+/* One line with one number, as nearly always. */
+static bool plain_length(const struct http_fields *f, uint64_t *out)
+{
+    struct slice value;
+    return fields_only(f, F_CONTENT_LENGTH, &value) && body_length(value, out);
 }
 
 /* All lengths of a response, which may be repeated if they agree (RFC 9110 section 8.6). */
@@ -89,8 +97,6 @@ static bool agreed_length(const struct http_fields *f, uint64_t *out)
     struct fields_list l = {.fields = f, .id = F_CONTENT_LENGTH};
     struct slice e;
     bool any = false;
-    if (fields_count(f, F_CONTENT_LENGTH) == 1 && body_length(fields_get(f, F_CONTENT_LENGTH), out))
-        return true; /* as nearly always */
     for (uint64_t n; fields_element(&l, &e); any = true) {
         if (!body_length(e, &n) || (any && n != *out))
             return false;
@@ -107,8 +113,7 @@ void body_settle_length(struct http_response *s, enum http_method method)
         return;
     struct slice one, rest = fields_get(f, F_CONTENT_LENGTH);
     bool none = s->status < 200 || s->status == 204 || (method == M_CONNECT && s->status < 300);
-    bool plain = !none && body_length(rest, &n) && fields_count(f, F_CONTENT_LENGTH) == 1;
-    if (plain)
+    if (!none && plain_length(f, &n))
         return;
     bool agreed = !none && agreed_length(f, &n) && fields_cut(&rest, &one);
     fields_remove(f, F_CONTENT_LENGTH);
@@ -158,8 +163,10 @@ err_t body_of_response(const struct http_response *s, enum http_method method, b
         *out = (struct body_framing){BODY_CLOSE, UINT64_MAX};
         return NULL;
     }
-    if (agreed_length(&s->fields, &n)) {
-        *out = (struct body_framing){n ? BODY_LENGTH : BODY_NONE, n};
+    out->settled = plain_length(&s->fields, &n);
+    if (out->settled || agreed_length(&s->fields, &n)) {
+        out->kind = n ? BODY_LENGTH : BODY_NONE;
+        out->length = n;
         return NULL;
     }
     if (!lenient)

@@ -19,6 +19,7 @@ enum body_kind {
 struct body_framing {
     enum body_kind kind;
     uint64_t length; /* 0 for NONE, UINT64_MAX when not known before */
+    bool settled;    /* a response whose body_settle_length has nothing to do */
 };
 
 /* E_BAD_REQUEST, E_UNSUPPORTED for codings other than chunked. */

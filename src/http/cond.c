@@ -72,7 +72,8 @@ static bool matches(const struct http_fields *f, enum http_field_id id, const st
 /* The date of a field, if it has exactly one and that is valid; otherwise the field is ignored. */
 static bool date_of(const struct http_fields *f, enum http_field_id id, int64_t now_s, int64_t *out)
 {
-    return fields_has(f, id) && fields_count(f, id) == 1 && date_parse(fields_get(f, id), now_s, out);
+    struct slice value;
+    return fields_only(f, id, &value) && date_parse(value, now_s, out);
 }
 
 enum cond_result cond_check(const struct http_fields *f, enum http_method m, const struct cond_resource *r,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/fields.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 static const struct {
     struct slice name;
     uint8_t flags;
@@ -16,9 +20,10 @@ static const struct {
 #undef LIST
 };
 
-/* Open addressing, four times as many places as names, filled before main. */
+/* Open addressing, four times as many places as names. Filled before main. */
 enum { PLACES = 256 };
 static uint8_t place[PLACES];
+static uint64_t hops[2]; /* a bit each, as in http_fields.has */
 
 static inline unsigned hash(const char *p, size_t n)
 {
@@ -34,7 +39,35 @@ __attribute__((constructor)) static void fill(void)
         while (place[h])
             h = (h + 1) % PLACES;
         place[h] = (uint8_t)id;
+        if (known[id].flags & FIELD_HOP)
+            hops[id >> 6] |= UINT64_C(1) << (id & 63);
     }
+}
+
+static inline uint64_t eight(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+static inline uint64_t four(const char *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* As it is mostly spelled? Without a call, since this is asked for every line; a false "no" is possible. The last piece
+   overlaps with what was looked at before it. */
+static inline bool same(const char *a, const char *b, size_t n)
+{
+    if (n < 8)
+        return n >= 4 && four(a) == four(b) && four(a + n - 4) == four(b + n - 4);
+    for (size_t i = 0; i < n - 8; i += 8)
+        if (eight(a + i) != eight(b + i))
+            return false;
+    return eight(a + n - 8) == eight(b + n - 8);
 }
 
 enum http_field_id fields_id(struct slice name)
@@ -43,7 +76,7 @@ enum http_field_id fields_id(struct slice name)
         return F_OTHER;
     for (unsigned h = hash(name.p, name.n); place[h]; h = (h + 1) % PLACES) {
         struct slice k = known[place[h]].name;
-        if (k.n == name.n && (memcmp(k.p, name.p, k.n) == 0 || slice_eq_case(k, name)))
+        if (k.n == name.n && (same(k.p, name.p, k.n) || slice_same_case(k.p, name.p, k.n)))
             return place[h];
     }
     return F_OTHER;
@@ -57,6 +90,11 @@ struct slice fields_name(enum http_field_id id)
 unsigned fields_flags(enum http_field_id id)
 {
     return known[id].flags;
+}
+
+bool fields_any_hop(const struct http_fields *f)
+{
+    return (f->has[0] & hops[0]) | (f->has[1] & hops[1]);
 }
 
 /* tchar, RFC 9110 section 5.6.2. */
@@ -74,52 +112,29 @@ bool fields_name_ok(struct slice name)
     return name.n > 0;
 }
 
-static inline bool value_char(char c)
+const char *fields_value_end(const char *p, const char *end)
 {
-    return ((unsigned char)c >= 0x20 && c != 0x7f) || c == '\t';
-}
-
-/* Eight bytes at once, of which none is below 0x20 or DEL; a false "no" is possible. */
-static inline bool plain(uint64_t w)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    uint64_t del = w ^ ones * 0x7f;
-    return !(((w - ones * 0x20) & ~w & high) | ((del - ones) & ~del & high));
-}
-
-static inline uint64_t eight(const char *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
-
-static inline uint64_t four(const char *p)
-{
-    uint32_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
-
-/* The last piece overlaps with what was looked at before it. */
-static bool all_plain(const char *p, size_t n)
-{
-    if (n < 8)
-        return n >= 4 && plain(four(p) << 32 | four(p + n - 4));
-    for (size_t i = 0; i < n - 8; i += 8)
-        if (!plain(eight(p + i)))
-            return false;
-    return plain(eight(p + n - 8));
+#ifdef __SSE2__
+    const __m128i low = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    for (const char *last = end - 16; end - p >= 16; p = p + 16 < last ? p + 16 : last) { /* the last two may overlap */
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, low), v);
+        __m128i stop = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del));
+        int mask = _mm_movemask_epi8(stop);
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
+        if (p == last)
+            return end;
+    }
+#endif
+    while (p < end && ((unsigned char)*p >= 0x20 || *p == '\t') && *p != 0x7f)
+        p++;
+    return p;
 }
 
 bool fields_value_ok(struct slice value)
 {
-    if (all_plain(value.p, value.n))
-        return true;
-    for (size_t i = 0; i < value.n; i++)
-        if (!value_char(value.p[i]))
-            return false;
-    return true;
+    return fields_value_end(value.p, value.p + value.n) == value.p + value.n;
 }
 
 struct slice fields_get(const struct http_fields *f, enum http_field_id id)
@@ -161,6 +176,16 @@ unsigned fields_count(const struct http_fields *f, enum http_field_id id)
     for (uint16_t i = 0; i < f->n; i++)
         n += f->v[i].id == id;
     return n;
+}
+
+bool fields_only(const struct http_fields *f, enum http_field_id id, struct slice *value)
+{
+    uint16_t at = 0;
+    struct slice one, more;
+    if (!fields_has(f, id) || !fields_line(f, id, &at, &one) || fields_line(f, id, &at, &more))
+        return false;
+    *value = one;
+    return true;
 }
 
 /* Length of the element at the start: up to a comma that stands outside of a quoted string. */
@@ -210,31 +235,25 @@ bool fields_has_token(const struct http_fields *f, enum http_field_id id, struct
     return false;
 }
 
-static inline void note(struct http_fields *f, unsigned id)
-{
-    if (id != F_OTHER)
-        f->has[id >> 6] |= UINT64_C(1) << (id & 63);
-}
-
 bool fields_push(struct http_fields *f, struct slice name, struct slice value)
 {
     if (f->n == f->cap)
         return false;
-    enum http_field_id id = fields_id(name);
-    f->v[f->n++] = (struct http_field){.name = name, .value = value, .id = (uint8_t)id};
-    note(f, id);
+    fields_append(f, fields_id(name), name, value, false);
     return true;
 }
 
 enum { FIRST = 12 };
 
-static bool grow(struct arena *a, struct http_fields *f, uint16_t more)
+bool fields_room(struct arena *a, struct http_fields *f, uint16_t more)
 {
-    unsigned cap = f->cap ? f->cap * 2u : FIRST;
+    unsigned cap = f->cap ? f->cap : FIRST;
     while (cap < (unsigned)f->n + more)
         cap *= 2;
     if (cap > UINT16_MAX)
         return false;
+    if (cap == f->cap)
+        return true;
     struct http_field *v = ARENA_ARRAY(a, struct http_field, cap);
     if (!v)
         return false;
@@ -245,10 +264,9 @@ static bool grow(struct arena *a, struct http_fields *f, uint16_t more)
     return true;
 }
 
-/* Room for `more` lines. */
 static inline bool room(struct arena *a, struct http_fields *f, uint16_t more)
 {
-    return more <= f->cap - f->n || grow(a, f, more);
+    return more <= f->cap - f->n || fields_room(a, f, more);
 }
 
 bool fields_add(struct arena *a, struct http_fields *f, struct slice name, struct slice value)
@@ -260,8 +278,7 @@ bool fields_add_line(struct arena *a, struct http_fields *f, const struct http_f
 {
     if (!room(a, f, 1))
         return false;
-    f->v[f->n++] = *line;
-    note(f, line->id);
+    fields_append(f, line->id, line->name, line->value, line->checked);
     return true;
 }
 
@@ -281,8 +298,15 @@ bool fields_add_id(struct arena *a, struct http_fields *f, enum http_field_id id
 {
     if (!room(a, f, 1))
         return false;
-    f->v[f->n++] = (struct http_field){.name = known[id].name, .value = value, .id = (uint8_t)id};
-    note(f, id);
+    fields_append(f, id, known[id].name, value, false);
+    return true;
+}
+
+bool fields_add_ours(struct arena *a, struct http_fields *f, enum http_field_id id, struct slice value)
+{
+    if (!value.p || !room(a, f, 1))
+        return false;
+    fields_append(f, id, known[id].name, value, true);
     return true;
 }
 

@@ -50,9 +50,8 @@ static err_t add_line(struct buf *out, struct slice name, struct slice value)
 
 static err_t add_start(const struct client_request *rq, struct buf *out)
 {
-    for (size_t i = 0; i < rq->target.n; i++)
-        if ((unsigned char)rq->target.p[i] <= ' ' || rq->target.p[i] == 0x7f)
-            return fault(E_USAGE, "request target '%.*s': a space or control character", SLICE_ARG(rq->target));
+    if (!fields_value_ok(rq->target) || slice_has(rq->target, ' ') || slice_has(rq->target, '\t'))
+        return fault(E_USAGE, "request target '%.*s': a space or control character", SLICE_ARG(rq->target));
     if (!fields_name_ok(rq->method))
         return fault(E_USAGE, "'%.*s' is no method", SLICE_ARG(rq->method));
     bool absolute = absolute_form(rq) && !slice_eq(rq->target, S("*"));
@@ -276,7 +275,8 @@ static err_t take_head(struct call *call, size_t used, bool headless)
         call->framing = (struct body_framing){BODY_NONE, 0};
     else
         TRY(body_of_response(&call->response, call->method, false, &call->framing));
-    body_settle_length(&call->response, call->method);
+    if (!call->framing.settled)
+        body_settle_length(&call->response, call->method);
     call->length = call->framing.length;
     call->keep = !headless && !call->request->close && call->framing.kind != BODY_CLOSE &&
                  call->response.status != 101 && h1_keep_alive(call->response.version, &call->response.fields);

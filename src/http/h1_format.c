@@ -4,24 +4,6 @@
 #include "http/fields.h"
 #include "http/status.h"
 
-static bool target_ok(struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f)
-            return false;
-    return s.n > 0;
-}
-
-err_t h1_format_request_line(struct buf *b, struct slice method, struct slice target)
-{
-    if (!fields_name_ok(method) || !target_ok(target))
-        return fault(E_INTERNAL, "a request line that cannot be sent");
-    TRY(buf_add(b, method));
-    TRY(buf_add_char(b, ' '));
-    TRY(buf_add(b, target));
-    return buf_add(b, S(" HTTP/1.1\r\n"));
-}
-
 err_t h1_format_status_line(struct buf *b, uint16_t status, struct slice reason)
 {
     struct slice known = status_line(status);
@@ -46,10 +28,10 @@ char *h1_put_field(char *at, struct slice name, struct slice value)
     return put(put(put(put(at, name), S(": ")), value), S("\r\n"));
 }
 
-bool h1_field_ok(const struct http_field *f)
+bool h1_field_check(const struct http_field *f)
 {
     /* A name that is known is a token. */
-    return f->checked || ((f->id != F_OTHER || fields_name_ok(f->name)) && fields_value_ok(f->value));
+    return (f->id != F_OTHER || fields_name_ok(f->name)) && fields_value_ok(f->value);
 }
 
 /* Does it stand in the message that it was parsed out of as it would be written? Most do. */

@@ -10,10 +10,13 @@
 #include "base/buf.h"
 #include "http/message.h"
 
-MUST err_t h1_format_request_line(struct buf *, struct slice method, struct slice target); /* always HTTP/1.1 */
-MUST err_t h1_format_status_line(struct buf *, uint16_t status, struct slice reason);      /* always HTTP/1.1 */
+MUST err_t h1_format_status_line(struct buf *, uint16_t status, struct slice reason); /* always HTTP/1.1 */
 /* Is it fit to be sent? */
-bool h1_field_ok(const struct http_field *);
+bool h1_field_check(const struct http_field *);
+static inline bool h1_field_ok(const struct http_field *f)
+{
+    return f->checked || h1_field_check(f);
+}
 /* "name: value\r\n" to where there is room for it; returns what follows. */
 char *h1_put_field(char *at, struct slice name, struct slice value);
 /* The same of several; lines that stand one behind the other in the message that they came in are copied as one. */

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/h1_parse.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "http/fields.h"
 #include "http/uri.h"
 
@@ -64,27 +60,8 @@ struct reader {
 /* Not an error: the head is not whole yet. It never leaves this file. */
 static const struct err MORE[1] = {{.name = "MORE"}};
 
-/* The first byte at or after `p` that ends a value: a control character other than HTAB, or DEL. */
-static const char *value_end(const char *p, const char *end)
-{
-#ifdef __SSE2__
-    const __m128i low = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
-    for (; end - p >= 16; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, low), v);
-        __m128i stop = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del));
-        int mask = _mm_movemask_epi8(stop);
-        if (mask)
-            return p + __builtin_ctz((unsigned)mask);
-    }
-#endif
-    while (p < end && ((unsigned char)*p >= 0x20 || *p == '\t') && *p != 0x7f)
-        p++;
-    return p;
-}
-
-/* Step over a line end. MORE when it is not there yet. */
-static err_t line_end(struct reader *r)
+/* Another line end than a whole CR LF. */
+static err_t odd_line_end(struct reader *r)
 {
     if (r->at == r->end)
         return MORE;
@@ -98,27 +75,25 @@ static err_t line_end(struct reader *r)
         return fault(r->bad, "control character 0x%02x in the head", (unsigned char)*r->at);
     if (r->end - r->at < 2)
         return MORE;
-    if (r->at[1] != '\n')
-        return fault(r->bad, "CR without LF in the head");
+    return fault(r->bad, "CR without LF in the head");
+}
+
+/* Step over a line end. MORE when it is not there yet. */
+static inline err_t line_end(struct reader *r)
+{
+    if (r->end - r->at < 2 || r->at[0] != '\r' || r->at[1] != '\n')
+        return odd_line_end(r);
     r->at += 2;
     return NULL;
 }
 
 /* ---- Fields ---- */
 
-static err_t grow(struct arena *a, struct http_fields *f, uint16_t max)
+static err_t room(struct arena *a, struct http_fields *f, uint16_t max)
 {
     if (f->n >= max)
         return fault(E_HEADER_TOO_LARGE, "more than %u header fields", max);
-    uint16_t cap = (uint16_t)(f->cap ? f->cap * 2 : 16);
-    struct http_field *v = ARENA_ARRAY(a, struct http_field, cap);
-    if (!v)
-        return E_NO_MEMORY;
-    if (f->n)
-        memcpy(v, f->v, f->n * sizeof *v);
-    f->v = v;
-    f->cap = cap;
-    return NULL;
+    return f->n < f->cap || fields_room(a, f, 1) ? NULL : E_NO_MEMORY;
 }
 
 static err_t bad_name(struct reader *r, struct slice name)
@@ -143,6 +118,26 @@ static void skip_before_colon(struct reader *r)
         r->at++;
 }
 
+enum { KNOWN_MAX = 32 }; /* no known name is longer, with its colon */
+
+/* Step over a field's name. A known one is a token, so only others are looked at byte by byte. */
+static enum http_field_id name(struct reader *r, struct slice *out)
+{
+    const char *from = r->at;
+    size_t have = (size_t)(r->end - from);
+    const char *colon = memchr(from, ':', have < KNOWN_MAX ? have : KNOWN_MAX);
+    *out = slice_of(from, colon ? (size_t)(colon - from) : 0);
+    enum http_field_id id = fields_id(*out);
+    if (id != F_OTHER) {
+        r->at = colon;
+        return id;
+    }
+    while (r->at < r->end && kind[(unsigned char)*r->at] & TOKEN)
+        r->at++;
+    *out = slice_of(from, (size_t)(r->at - from));
+    return r->at == colon ? F_OTHER : fields_id(*out);
+}
+
 /* One line after another until the empty one. */
 static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
 {
@@ -151,10 +146,8 @@ static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, ui
             return MORE;
         if (*r->at == '\r' || *r->at == '\n')
             return line_end(r);
-        const char *name = r->at;
-        while (r->at < r->end && kind[(unsigned char)*r->at] & TOKEN)
-            r->at++;
-        struct slice n = slice_of(name, (size_t)(r->at - name));
+        struct slice n;
+        enum http_field_id id = name(r, &n);
         if (n.n && r->at < r->end && *r->at != ':')
             skip_before_colon(r);
         if (r->at == r->end || *r->at != ':' || n.n == 0)
@@ -163,15 +156,13 @@ static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, ui
         while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
             r->at++;
         const char *value = r->at;
-        r->at = value_end(value, r->end);
+        r->at = fields_value_end(value, r->end);
         const char *last = r->at;
         while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
             last--;
         TRY(line_end(r));
-        if (f->n == f->cap)
-            TRY(grow(a, f, max));
-        (void)fields_push(f, n, slice_of(value, (size_t)(last - value)));
-        f->v[f->n - 1].checked = true;
+        TRY(room(a, f, max));
+        fields_append(f, id, n, slice_of(value, (size_t)(last - value)), true);
     }
 }
 
@@ -326,13 +317,13 @@ static err_t read_target(struct http_request *q)
 /* Section 3.2: exactly one Host in 1.1, valid in any version; the target's own authority goes before it. */
 static err_t read_host(struct http_request *q)
 {
-    unsigned n = fields_has(&q->fields, F_HOST) ? fields_count(&q->fields, F_HOST) : 0;
-    if (n == 0)
-        return q->version >= 11 ? fault(E_BAD_REQUEST, "an HTTP/1.1 request needs a Host field") : NULL;
-    if (n > 1)
-        return fault(E_BAD_REQUEST, "more than one Host field");
+    struct slice value;
     struct uri host;
-    TRY(as_bad(uri_parse_authority(fields_get(&q->fields, F_HOST), &host)));
+    if (!fields_has(&q->fields, F_HOST))
+        return q->version >= 11 ? fault(E_BAD_REQUEST, "an HTTP/1.1 request needs a Host field") : NULL;
+    if (!fields_only(&q->fields, F_HOST, &value))
+        return fault(E_BAD_REQUEST, "more than one Host field");
+    TRY(as_bad(uri_parse_authority(value, &host)));
     if (host.has_userinfo)
         return fault(E_BAD_REQUEST, "a user in the Host field");
     if (q->target.has_authority)
@@ -395,7 +386,7 @@ static err_t status_line_of(struct reader *r, struct http_response *s)
         return MORE;
     if (*r->at == ' ') {
         const char *phrase = ++r->at;
-        r->at = value_end(phrase, r->end);
+        r->at = fields_value_end(phrase, r->end);
         s->reason = slice_of(phrase, (size_t)(r->at - phrase));
     } /* the space without a phrase is often left out, too */
     return line_end(r);
@@ -436,10 +427,10 @@ static err_t lenient_fields(struct reader *r, struct arena *a, struct http_field
             continue;
         }
         kept = fields_name_ok(name) && fields_value_ok(value);
-        if (kept && f->n == f->cap)
-            TRY(grow(a, f, max));
-        if (kept)
-            (void)fields_push(f, name, value);
+        if (!kept)
+            continue;
+        TRY(room(a, f, max));
+        (void)fields_push(f, name, value);
     }
 }
 

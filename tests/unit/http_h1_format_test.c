@@ -2,6 +2,7 @@
 #include "http/h1_format.h"
 
 #include "http/access_log.h"
+#include "http/client.h"
 #include "http/clients.h"
 #include "http/exchange.h"
 #include "http/fields.h"
@@ -13,9 +14,8 @@ static void heads(void **state)
 {
     (void)state;
     struct buf b = {0};
-    assert_ok(h1_format_request_line(&b, S("GET"), S("/a?b")));
-    assert_ok(h1_format_field(&b, S("Host"), S("h")));
-    assert_ok(h1_format_end(&b));
+    struct client_request rq = {.method = S("GET"), .host = S("h"), .target = S("/a?b")};
+    assert_ok(client_request_head(&rq, &b));
     assert_slice(buf_slice(&b), "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n");
     b.n = 0;
     assert_ok(h1_format_status_line(&b, 404, SLICE_NONE));
@@ -31,8 +31,15 @@ static void nothing_that_splits_a_line(void **state)
     struct buf b = {0};
     assert_err(h1_format_field(&b, S("A"), S("b\r\nSet-Cookie: c")), E_INTERNAL);
     assert_err(h1_format_field(&b, S("A\n"), S("b")), E_INTERNAL);
-    assert_err(h1_format_request_line(&b, S("GET"), S("/ HTTP/1.1\r\n")), E_INTERNAL);
-    assert_err(h1_format_request_line(&b, S("G T"), S("/")), E_INTERNAL);
+    static const struct slice targets[] = {S("/ HTTP/1.1\r\n"), S("/a b"), S("/a\tb"),
+                                           S("/a\177"),         S("/a\n"), S("/\0")};
+    struct client_request rq = {.method = S("G T"), .host = S("h"), .target = S("/")};
+    assert_err(client_request_head(&rq, &b), E_USAGE);
+    rq.method = S("GET");
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        rq.target = targets[i];
+        assert_err(client_request_head(&rq, &b), E_USAGE);
+    }
     assert_err(h1_format_status_line(&b, 200, S("a\nb")), E_INTERNAL);
     assert_int_equal(b.n, 0);
     buf_free(&b);

@@ -113,7 +113,7 @@ err_t answer_head(struct job *j, uint16_t status, struct slice reason, struct ht
     struct http_response r = {.status = status, .reason = reason};
     TRY(fetch_interims_sent(j, until));
     job_note(j);
-    if (j->p->memory && !fields_add_id(j->arena, f, F_CACHE_STATUS, j->ex->note))
+    if (j->p->memory && !fields_add_ours(j->arena, f, F_CACHE_STATUS, j->ex->note))
         return E_NO_MEMORY;
     if (j->route == ROUTE_ADDRESS)
         TRY(address_rewrite(j, f));

@@ -7,14 +7,6 @@ static bool hop(const struct http_field *f)
     return fields_flags(f->id) & FIELD_HOP;
 }
 
-static bool any_hop(const struct http_fields *f)
-{
-    for (uint16_t i = 0; i < f->n; i++)
-        if (hop(&f->v[i]))
-            return true;
-    return false;
-}
-
 bool head_listed(const struct http_fields *f, struct slice name)
 {
     struct fields_list walk = {.fields = f, .id = F_CONNECTION};
@@ -58,7 +50,9 @@ static bool is_condition(uint8_t id)
 
 static bool request_drops(const struct head_request *h, const struct http_field *f, bool any_listed)
 {
-    if (f->id == F_HOST || f->id == F_CONTENT_LENGTH)
+    if (f->id == F_HOST)
+        return f->value.p != h->host.p;
+    if (f->id == F_CONTENT_LENGTH)
         return true; /* written anew */
     if (f->id == F_EXPECT)
         return !h->expect;
@@ -96,36 +90,38 @@ static bool add_behind(const struct head_forwarded *w, const struct http_fields 
             all = all.n ? arena_join(a, (struct slice[]){all, S(", "), line}, 3) : line;
     if (all.n)
         ours = arena_join(a, (struct slice[]){all, S(", "), ours}, 3);
-    return ours.p && fields_add_id(a, out, id, ours);
+    return fields_add_ours(a, out, id, ours);
 }
 
+/* The parts of Forwarded are what the X- fields say, and lie in its text. */
 static err_t add_forwarded(const struct head_forwarded *w, const struct http_fields *in, struct arena *a,
                            struct http_fields *out)
 {
     char text[ADDR_TEXT];
     bool local = w->peer->sa.sa_family == AF_UNIX;
-    struct slice peer = local ? S("unknown") : arena_copy(a, slice_z(addr_text_host(w->peer, text)));
+    struct slice peer = local ? S("unknown") : slice_z(addr_text_host(w->peer, text));
     bool six = slice_has(peer, ':');
+    struct slice before = six ? S("for=\"[") : S("for="), between = six ? S("]\";host=\"") : S(";host=\"");
     struct slice proto = w->secure ? S("https") : S("http");
-    const struct slice parts[] = {
-        six ? S("for=\"[") : S("for="), peer, six ? S("]\";host=\"") : S(";host=\""), w->host, S("\";proto="), proto};
+    const struct slice parts[] = {before, peer, between, w->host, S("\";proto="), proto};
     struct slice whole = arena_join(a, parts, sizeof parts / sizeof parts[0]);
-    if (!peer.p || !whole.p || !add_behind(w, in, F_FORWARDED, whole, a, out) ||
-        !add_behind(w, in, F_X_FORWARDED_FOR, peer, a, out))
+    if (!whole.p)
         return E_HEADER_TOO_LARGE;
-    if (!fields_has(out, F_X_FORWARDED_HOST) && !fields_add_id(a, out, F_X_FORWARDED_HOST, w->host))
-        return E_HEADER_TOO_LARGE;
-    if (!fields_has(out, F_X_FORWARDED_PROTO) && !fields_add_id(a, out, F_X_FORWARDED_PROTO, proto))
-        return E_HEADER_TOO_LARGE;
-    return NULL;
+    peer.p = whole.p + before.n;
+    bool ok = add_behind(w, in, F_FORWARDED, whole, a, out) && add_behind(w, in, F_X_FORWARDED_FOR, peer, a, out);
+    if (ok && !fields_has(out, F_X_FORWARDED_HOST))
+        ok = fields_add_ours(a, out, F_X_FORWARDED_HOST, w->host);
+    if (ok && !fields_has(out, F_X_FORWARDED_PROTO))
+        ok = fields_add_ours(a, out, F_X_FORWARDED_PROTO, proto);
+    return ok ? NULL : E_HEADER_TOO_LARGE;
 }
 
 err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_fields *out)
 {
     const struct http_fields *in = &h->in->fields;
     bool any_listed = fields_has(in, F_CONNECTION), ok = true;
-    if (h->host.n)
-        ok = fields_add_id(a, out, F_HOST, h->host);
+    if (h->host.n && fields_get(in, F_HOST).p != h->host.p) /* else the line is passed on as it came */
+        ok = fields_add_ours(a, out, F_HOST, h->host);
     bool counts = h->in->method == M_TRACE || h->in->method == M_OPTIONS;
     for (uint16_t i = 0; i < in->n && ok; i++) {
         const struct http_field *f = &in->v[i];
@@ -138,7 +134,7 @@ err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_
     }
     if (ok && h->upgrade)
         ok = fields_add_id(a, out, F_CONNECTION, S("Upgrade"));
-    ok = ok && fields_add_id(a, out, F_VIA, head_via(h->in->version));
+    ok = ok && fields_add_ours(a, out, F_VIA, head_via(h->in->version));
     if (!ok)
         return E_HEADER_TOO_LARGE;
     return h->forwarded.on ? add_forwarded(&h->forwarded, in, a, out) : NULL;
@@ -158,7 +154,7 @@ static bool stripped(const struct cache_control *cc, struct slice name)
 err_t head_from_origin(const struct http_fields *in, uint8_t version, const struct cache_control *strip,
                        struct arena *a, struct http_fields *out)
 {
-    bool any_listed = fields_has(in, F_CONNECTION), all = !strip && !any_hop(in);
+    bool any_listed = fields_has(in, F_CONNECTION), all = !strip && !fields_any_hop(in);
     if (all && !fields_add_all(a, out, in))
         return E_TOO_LARGE;
     for (uint16_t i = 0; !all && i < in->n; i++) {
@@ -170,7 +166,7 @@ err_t head_from_origin(const struct http_fields *in, uint8_t version, const stru
         if (!fields_add_line(a, out, f))
             return E_TOO_LARGE;
     }
-    return fields_add_id(a, out, F_VIA, head_via(version)) ? NULL : E_TOO_LARGE;
+    return fields_add_ours(a, out, F_VIA, head_via(version)) ? NULL : E_TOO_LARGE;
 }
 
 err_t head_strip(const struct http_fields *in, const struct cache_control *strip, struct arena *a,

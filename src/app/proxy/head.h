@@ -13,13 +13,13 @@ struct head_forwarded { /* for X-Forwarded-* and Forwarded in reverse mode */
     bool on;
     bool trusted; /* keep what the client sent and append */
     const struct addr *peer;
-    struct slice host; /* as the client asked */
+    struct slice host; /* as the client asked; fit to be sent */
     bool secure;
 };
 
 struct head_request {
     const struct http_request *in;
-    struct slice host;                /* value of Host; empty: leave it to the client library */
+    struct slice host;                /* value of Host, fit to be sent; empty: leave it to the client library */
     bool keep_proxy_auth;             /* towards a parent proxy */
     bool drop_conditions, drop_range; /* the cache puts its own in */
     bool upgrade;                     /* Connection: Upgrade and Upgrade go along */
