@@ -14,37 +14,34 @@ void client_init(struct client *c)
     scope_open(&c->sessions);
 }
 
-/* Buffers of calls that have ended, for the next ones: dozens at once, given back and asked for anew, would have malloc
-   shrink and grow its heap, a page fault a page. */
-enum { SPARE_IN = 32 << 10, SPARE_OUT = 4 << 10 };
+/* Buffers that are needed only while bytes move: a call that waits for its answer holds none, so few serve many and
+   stay in the processor's cache. Asked for anew each time, dozens at once, they would have malloc shrink and grow its
+   heap. */
+enum { SPARE_MAX = 32 << 10 };
 
-static void spare_take(struct client *c, struct call *call)
+void client_buf_take(struct client *c, struct buf *b)
 {
-    if (!c->spare_count)
+    if (b->p || !c->spare_count)
         return;
-    call->in = c->spare[--c->spare_count].in;
-    call->out = c->spare[c->spare_count].out;
+    const struct buf *s = &c->spare[--c->spare_count];
+    b->p = s->p;
+    b->cap = s->cap;
 }
 
-static void spare_give(struct client *c, struct call *call)
+void client_buf_give(struct client *c, struct buf *b)
 {
-    struct buf *in = &call->in, *out = &call->out;
-    if (in->p && in->cap <= SPARE_IN && out->cap <= SPARE_OUT && c->spare_count < CLIENT_SPARES) {
-        c->spare[c->spare_count].in = (struct buf){.p = in->p, .cap = in->cap};
-        c->spare[c->spare_count++].out = (struct buf){.p = out->p, .cap = out->cap};
-        *in = *out = (struct buf){0};
+    if (b->p && b->cap <= SPARE_MAX && c->spare_count < CLIENT_SPARES) {
+        c->spare[c->spare_count++] = (struct buf){.p = b->p, .cap = b->cap};
+        *b = (struct buf){.max = b->max};
     }
-    buf_free(in);
-    buf_free(out);
+    buf_free(b);
 }
 
 void client_done(struct client *c)
 {
     scope_close(&c->sessions);
-    while (c->spare_count) {
-        buf_free(&c->spare[--c->spare_count].in);
-        buf_free(&c->spare[c->spare_count].out);
-    }
+    while (c->spare_count)
+        buf_free(&c->spare[--c->spare_count]);
     if (c->own_pool)
         pool_free(c->pool);
     c->pool = NULL;
@@ -189,16 +186,25 @@ static void forget_attempt(struct call *call)
     fault_clear();
 }
 
+static err_t find_key(struct call *call)
+{
+    call->key = call->request->key;
+    if (call->key.n)
+        return NULL;
+    client_buf_take(call->client, &call->out); /* the request's head will be there */
+    TRY(client_key(call->request, &call->out));
+    call->key = arena_copy(&call->arena, buf_slice(&call->out));
+    return NULL;
+}
+
 err_t client_open(struct client *c, const struct client_request *rq, struct call *call, tick until)
 {
     *call = (struct call){.client = c, .request = rq, .method = h1_method(rq->method), .length = CLIENT_UNKNOWN};
-    call->times.start = clock_now();
+    call->times.start = client_clock(call);
     call->waiting = now();
     scope_open(&call->uploads);
     waitq_init(&call->proceed);
-    spare_take(c, call);
-    TRY(client_key(rq, &call->out)); /* written where the request's head will be */
-    call->key = arena_copy(&call->arena, buf_slice(&call->out));
+    TRY(find_key(call));
     err_t e = attempt(c, rq, call, false, until);
     if (e && again(call, e)) {
         forget_attempt(call);
@@ -249,7 +255,7 @@ err_t call_read(struct call *call, void *p, size_t cap, size_t *got, tick until)
     TRY(call->ops->read(call, p, cap, got, until));
     call->received += *got;
     if (call->done)
-        call->times.done = clock_now();
+        call->times.done = client_clock(call);
     return NULL;
 }
 
@@ -264,7 +270,7 @@ struct slice call_take_early(struct call *call)
     call->received += s.n;
     call->done = s.n == left;
     if (call->done)
-        call->times.done = clock_now();
+        call->times.done = client_clock(call);
     return s;
 }
 
@@ -281,7 +287,8 @@ void call_close(struct call *call)
     if (call->ops)
         call->ops->close(call);
     client_release(call, false);
-    spare_give(call->client, call);
+    client_buf_give(call->client, &call->in);
+    client_buf_give(call->client, &call->out);
     buf_free(&call->raw_trailers);
     arena_reset(&call->arena);
     call->client = NULL;

@@ -55,6 +55,7 @@ struct client {
     size_t head_max;          /* bytes of a response head; 0: CLIENT_HEAD_MAX */
     bool lenient;             /* heads as the textbooks' servers send them: bare LF, missing phrase, obs-fold */
     bool headless;            /* accept an answer without any head (HTTP/0.9) */
+    bool reports;             /* call.times to the nanosecond, not only to the loop's turn, and call.request_head */
 
     /* -- private -- */
     struct tls *tls, *proxy_tls; /* towards origins, and towards proxies, which are spoken to in HTTP/1.1 */
@@ -63,9 +64,7 @@ struct client {
     struct scope sessions; /* their readers */
     struct list dialling;  /* connections under way that may become sessions */
     struct waitq dialled;
-    struct {
-        struct buf in, out;
-    } spare[CLIENT_SPARES]; /* buffers of calls that have ended */
+    struct buf spare[CLIENT_SPARES]; /* buffers of calls that need none just now, or have ended */
     unsigned spare_count;
 };
 
@@ -104,7 +103,8 @@ struct client_request {
     const struct client_proxy *proxy; /* NULL: straight to the host */
     bool tunnel;                      /* through the proxy with CONNECT also for http:// */
     const char *unix_path;            /* connect to this socket instead, or NULL */
-    bool fresh;                       /* never on a parked connection */
+    struct slice key;    /* client_key's text for all of this, where it is known before; empty: made for this call */
+    bool fresh;          /* never on a parked connection */
     int64_t patience_ms; /* of the server's silence or standstill until the final head; 0: only `until` counts */
     bool close;          /* say "Connection: close" and do not park */
     void (*interim)(void *arg, const struct http_response *); /* each 1xx but 101; must not suspend; NULL: dropped */
@@ -125,7 +125,7 @@ struct call_ops {
 struct call {
     struct http_response response; /* its slices live until call_close */
     struct slice head;             /* HTTP/1: the response head as received, with its line ends; else empty */
-    struct slice request_head;     /* HTTP/1: as sent */
+    struct slice request_head;     /* HTTP/1: as sent, where the client reports */
     struct http_fields trailers;   /* once the body was read */
     uint64_t length;               /* of the body, or CLIENT_UNKNOWN */
     uint64_t received;             /* bytes of body so far */
@@ -170,6 +170,8 @@ void call_close(struct call *);         /* parks the connection when the message
 /* After 2xx to CONNECT, or 101: the connection's stream becomes the caller's, with what was read past the head
    (valid until call_close). E_UNSUPPORTED over HTTP/2. */
 MUST err_t call_detach(struct call *, struct stream **, struct slice *early);
+/* "https example.org:443", or what else must be equal for two requests to share a connection. */
+MUST err_t client_key(const struct client_request *, struct buf *out);
 /* The request's head as HTTP/1.1 has it, without anything being sent. */
 MUST err_t client_request_head(const struct client_request *, struct buf *out);
 bool call_tls_info(const struct call *, struct tls_info *);

@@ -180,7 +180,7 @@ err_t client_dial(struct client *c, const struct client_request *rq, struct call
         return e;
     }
     if (rq->secure || (rq->proxy && rq->proxy->secure))
-        call->times.secured = clock_now();
+        call->times.secured = client_clock(call);
     *out = stream_trace(s, c->trace, 'C', TRACE_HTTP);
     return NULL;
 }

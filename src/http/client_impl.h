@@ -3,16 +3,24 @@
 #pragma once
 
 #include "http/client.h"
+#include "rt/loop.h"
 
 /* ---- client_dial.c: a new connection, ready for its first request ---- */
 
-/* "https example.org:443 via proxy:3128": connections with the same text can stand in for each other. */
-MUST err_t client_key(const struct client_request *, struct buf *);
 MUST err_t client_dial(struct client *, const struct client_request *, struct call *, struct stream **, tick until);
 
 /* ---- client.c ---- */
 
 void client_release(struct call *, bool keep); /* the connection goes back to the pool, or away */
+/* Memory for a buffer that has none, of one that was given back if there is any. */
+void client_buf_take(struct client *, struct buf *);
+void client_buf_give(struct client *, struct buf *);
+
+/* For call.times. */
+static inline tick client_clock(const struct call *call)
+{
+    return call->client->reports ? clock_now() : now();
+}
 
 /* Wait with `wait` for the server's next sign, no longer than its patience allows (client_request.patience_ms). */
 MUST err_t client_wait(struct call *, err_t (*wait)(struct call *, tick until), tick until);

@@ -2,8 +2,9 @@
 /*
  * h1_client.c -- a request over HTTP/1.1 (RFC 9112), seen from the client.
  *
- * Head and a small body leave in one write. The response's head stays in call->in for as long as the call lives;
- * what follows the head there is the body's first part, the rest is read straight into the caller's memory.
+ * Head and a small body leave in one write. While the answer is waited for there is no buffer for it; then its head
+ * stays in call->in for as long as the call lives. What follows the head there is the body's first part, the rest is
+ * read straight into the caller's memory.
  */
 #include <stdlib.h>
 
@@ -201,7 +202,7 @@ static void upload(void *arg)
         call->keep = false;
     if (call->upload_error && !stream_finish(call->stream, after(0)))
         call->keep = false; /* the server will end what the reader waits for */
-    call->times.sent = clock_now();
+    call->times.sent = client_clock(call);
     call->uploading = e != NULL;
 }
 
@@ -209,13 +210,17 @@ static err_t send_request(struct call *call)
 {
     const struct client_request *rq = call->request;
     const struct client_body *body = &rq->body;
+    client_buf_take(call->client, &call->out);
     call->out.n = 0;
     TRY(client_request_head(rq, &call->out));
-    call->request_head = buf_slice(&call->out);
     bool with_head = body->present && !body->read && body->bytes.n <= INLINE_BODY && !expects_continue(rq);
     struct iovec v[] = {{call->out.p, call->out.n}, {(void *)(uintptr_t)body->bytes.p, with_head ? body->bytes.n : 0}};
     TRY(stream_writev(call->stream, v, 2, call->until));
-    call->times.sent = clock_now();
+    call->times.sent = client_clock(call);
+    if (call->client->reports)
+        call->request_head = buf_slice(&call->out);
+    else
+        client_buf_give(call->client, &call->out);
     if (!body->present || with_head)
         return NULL;
     call->uploading = true;
@@ -226,6 +231,10 @@ static err_t send_request(struct call *call)
 
 static err_t fill(struct call *call, tick until)
 {
+    if (!call->in.p) {
+        TRY(stream_wait(call->stream, until));
+        client_buf_take(call->client, &call->in);
+    }
     return stream_fill(call->stream, &call->in, FIRST_READ, until);
 }
 
@@ -244,7 +253,7 @@ static err_t parse_head(struct call *call, struct h1_parse *parse, bool *headles
             return fault(E_EOF, "no answer came");
         TRY(e);
         if (!call->times.first_byte)
-            call->times.first_byte = clock_now();
+            call->times.first_byte = client_clock(call);
     }
 }
 

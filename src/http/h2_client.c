@@ -191,7 +191,7 @@ static void upload(void *arg)
     if (!e)
         e = rq->body.read ? send_reader(call, piece) : offer(call, rq->body.bytes, true);
     free(piece);
-    call->times.sent = clock_now();
+    call->times.sent = client_clock(call);
     if (call->upload_error)
         waitq_wake(&call->h2->changed, -1);
 }
@@ -268,7 +268,7 @@ static err_t submit(struct call *call, struct h2_stream *s)
         return fault(E_PROTO, "HTTP/2: %s", nghttp2_strerror(id));
     s->id = id;
     TRY(h2_session_flush(s->session, call->until));
-    call->times.sent = clock_now();
+    call->times.sent = client_clock(call);
     return body->present ? scope_spawn(&call->uploads, "upload", upload, call) : NULL;
 }
 

@@ -60,7 +60,7 @@ static void head_ended(struct h2_stream *s)
     if (s->in_trailers)
         return;
     if (!call->times.first_byte)
-        call->times.first_byte = clock_now();
+        call->times.first_byte = client_clock(call);
     if (call->response.status >= 200) {
         call->answered = true;
     } else {

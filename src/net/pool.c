@@ -23,7 +23,8 @@ struct origin {
 struct pool {
     struct pool_options options;
     struct table origins;
-    struct list idle; /* of all origins, the last used first */
+    struct origin *last; /* the one asked for last, or NULL */
+    struct list idle;    /* of all origins, the last used first */
     size_t idle_count;
 };
 struct member {
@@ -58,12 +59,11 @@ static struct origin *origin_find(struct pool *p, struct slice key, uint64_t has
     return NULL;
 }
 
-static struct origin *origin_get(struct pool *p, struct slice key)
+static struct origin *origin_new(struct pool *p, struct slice key, uint64_t hash)
 {
-    uint64_t hash = slice_hash(key, p->origins.seed);
-    struct origin *o = origin_find(p, key, hash);
-    if (o || !(o = calloc(1, sizeof *o + key.n)))
-        return o;
+    struct origin *o = calloc(1, sizeof *o + key.n);
+    if (!o)
+        return NULL;
     o->pool = p;
     o->n = key.n;
     if (key.n)
@@ -74,11 +74,23 @@ static struct origin *origin_get(struct pool *p, struct slice key)
     return o;
 }
 
+static struct origin *origin_get(struct pool *p, struct slice key)
+{
+    if (p->last && slice_eq(slice_of(p->last->key, p->last->n), key))
+        return p->last; /* the same again, as mostly in front of few origins */
+    uint64_t hash = slice_hash(key, p->origins.seed);
+    struct origin *o = origin_find(p, key, hash);
+    p->last = o ? o : origin_new(p, key, hash);
+    return p->last;
+}
+
 static void origin_drop_if_unused(struct origin *o)
 {
     if (o->open || o->waiters)
         return;
     table_remove(&o->pool->origins, &o->link);
+    if (o->pool->last == o)
+        o->pool->last = NULL;
     free(o);
 }
 

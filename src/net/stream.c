@@ -23,6 +23,11 @@ err_t stream_read(struct stream *s, void *p, size_t cap, size_t *got, tick until
     return s->ops->read(s, p, cap, got, until);
 }
 
+err_t stream_wait(struct stream *s, tick until)
+{
+    return s->ops->wait ? s->ops->wait(s, until) : NULL;
+}
+
 err_t stream_read_bulk(struct stream *s, void *p, size_t cap, size_t *got, tick until)
 {
     int fd = stream_tcp_plain(s);

@@ -25,6 +25,7 @@ struct stream_ops {
     void (*close)(struct stream *);               /* never suspends; frees; closes below too */
     bool (*pending)(const struct stream *);       /* readable without the kernel? then do not park. NULL: never */
     int (*fd)(const struct stream *);             /* -1 when there is none */
+    err_t (*wait)(struct stream *, tick until);   /* until a read may give something. NULL: reading has to wait */
 };
 struct stream {
     const struct stream_ops *ops;
@@ -32,7 +33,9 @@ struct stream {
 };
 
 MUST err_t stream_read(struct stream *, void *, size_t cap, size_t *got, tick until);
-/* The same where at least `cap` more bytes are announced and throughput counts, see io_read_bulk. */
+/* Wait until reading is worth while, so that memory for it need not be held before; may return early. */
+MUST err_t stream_wait(struct stream *, tick until);
+/* As stream_read where at least `cap` more bytes are announced and throughput counts, see io_read_bulk. */
 MUST err_t stream_read_bulk(struct stream *, void *, size_t cap, size_t *got, tick until);
 MUST err_t stream_write(struct stream *, struct slice, tick until);
 MUST err_t stream_writev(struct stream *, struct iovec *, int n, tick until); /* uses up the iovec array */

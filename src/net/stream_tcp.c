@@ -19,6 +19,11 @@ static err_t tcp_read(struct stream *s, void *p, size_t cap, size_t *got, tick u
     return io_read(fd_of(s), p, cap, got, until);
 }
 
+static err_t tcp_wait(struct stream *s, tick until)
+{
+    return io_wait(fd_of(s), IO_READ, until);
+}
+
 static err_t tcp_writev(struct stream *s, struct iovec *v, int n, tick until)
 {
     return io_writev(fd_of(s), v, n, until);
@@ -66,7 +71,7 @@ static void tcp_close_and_free(struct stream *s)
     {                                                                                                                  \
         .name = "tcp", .read = tcp_read, .writev = tcp_writev, .writev_soon = tcp_writev_soon,                         \
         .writev_last = tcp_writev_last, .send_file = tcp_send_file, .send_pages = tcp_send_pages,                      \
-        .finish = tcp_finish, .close = (close_fn), .fd = fd_of,                                                        \
+        .finish = tcp_finish, .close = (close_fn), .fd = fd_of, .wait = tcp_wait,                                      \
     }
 static const struct stream_ops embedded_ops = TCP_OPS(tcp_close);
 static const struct stream_ops owned_ops = TCP_OPS(tcp_close_and_free);

@@ -294,6 +294,7 @@ err_t get_run(const struct get_conf *c, struct get_list urls, int *status)
         return E_NO_MEMORY;
     r->conf = c;
     client_init(&r->client);
+    r->client.reports = true;
     cookie_jar_init(&r->jar);
     r->dump_fd = -1;
     err_t e = set_up(r);

@@ -295,9 +295,7 @@ static err_t ask_origins(struct fetch *t)
     int n = origins_count(t->p->origins);
     for (int attempt = 0; attempt < n; attempt++) {
         struct origin *o = origin_pick(t->p->origins, (unsigned)attempt);
-        t->request.host = origin_uri(o)->host;
-        t->request.port = uri_port(origin_uri(o));
-        t->request.secure = origin_secure(o);
+        origin_address(o, &t->request);
         e = open_call(t, &t->here->direct);
         if (!e) {
             origin_well(o);

@@ -152,8 +152,7 @@ err_t address_rewrite(struct job *, struct http_fields *);
 MUST err_t origins_new(struct proxy *, struct origins **);
 void origins_free(struct origins *);
 struct origin *origin_pick(struct origins *, unsigned attempt);
-const struct uri *origin_uri(const struct origin *);
-bool origin_secure(const struct origin *);
+void origin_address(const struct origin *, struct client_request *); /* host, port, secure and key of the request */
 void origin_failed(struct origin *);
 void origin_well(struct origin *);
 int origins_count(const struct origins *);

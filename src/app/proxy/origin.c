@@ -19,6 +19,7 @@ struct origin {
     struct proxy *proxy;
     struct uri uri;
     bool secure;
+    struct slice key;            /* of connections to it */
     _Atomic int64_t rests_until; /* tick */
     _Atomic int64_t rest;        /* how long the last rest was */
     atomic_bool sick;            /* said the health check */
@@ -30,6 +31,37 @@ struct origins {
     atomic_uint turn;
 };
 
+void origin_address(const struct origin *o, struct client_request *rq)
+{
+    rq->host = o->uri.host;
+    rq->port = uri_port(&o->uri);
+    rq->secure = o->secure;
+    rq->key = o->key;
+}
+
+/* The same for all requests to it, unless they go through a parent. */
+static err_t make_key(struct proxy *p, struct origin *o)
+{
+    AUTO(buf_free) struct buf b = {0};
+    struct client_request rq = {0};
+    if (p->o.parent)
+        return NULL;
+    origin_address(o, &rq);
+    TRY(client_key(&rq, &b));
+    o->key = arena_copy(&p->arena, buf_slice(&b));
+    return o->key.p ? NULL : E_NO_MEMORY;
+}
+
+static err_t origin_make(struct proxy *p, const char *url, struct origin *o)
+{
+    o->proxy = p;
+    TRY(uri_parse(slice_z(url), &o->uri));
+    o->secure = slice_eq_case(o->uri.scheme, S("https"));
+    if (!o->uri.host.n || (!o->secure && !slice_eq_case(o->uri.scheme, S("http"))))
+        return fault(E_USAGE, "--origin %s: not a URL such as http://127.0.0.1:8005", url);
+    return make_key(p, o);
+}
+
 err_t origins_new(struct proxy *p, struct origins **out)
 {
     struct origins *o = calloc(1, sizeof *o);
@@ -37,14 +69,8 @@ err_t origins_new(struct proxy *p, struct origins **out)
         return E_NO_MEMORY;
     o->v = calloc(p->o.origin_count, sizeof *o->v);
     err_t e = o->v ? NULL : E_NO_MEMORY;
-    for (; !e && o->n < (int)p->o.origin_count; o->n++) {
-        struct origin *one = &o->v[o->n];
-        one->proxy = p;
-        e = uri_parse(slice_z(p->o.origins[o->n]), &one->uri);
-        one->secure = slice_eq_case(one->uri.scheme, S("https"));
-        if (!e && (!one->uri.host.n || (!one->secure && !slice_eq_case(one->uri.scheme, S("http")))))
-            e = fault(E_USAGE, "--origin %s: not a URL such as http://127.0.0.1:8005", p->o.origins[o->n]);
-    }
+    for (; !e && o->n < (int)p->o.origin_count; o->n++)
+        e = origin_make(p, p->o.origins[o->n], &o->v[o->n]);
     if (e) {
         origins_free(o);
         return e;
@@ -70,16 +96,6 @@ void origins_name(const struct origins *o, struct uri *u)
     u->host = o->v[0].uri.host;
     u->port = o->v[0].uri.port;
     u->ipv6 = o->v[0].uri.ipv6;
-}
-
-const struct uri *origin_uri(const struct origin *o)
-{
-    return &o->uri;
-}
-
-bool origin_secure(const struct origin *o)
-{
-    return o->secure;
 }
 
 /* The next one that is well and does not rest; when there is none, the next one all the same. */
@@ -117,12 +133,9 @@ static bool check_once(const struct origin *o)
     struct proxy *p = o->proxy;
     tick by = now() + (p->o.health_interval < p->o.origin_timeout ? p->o.health_interval : p->o.origin_timeout);
     struct call c = {0};
-    struct client_request r = {.method = S("GET"),
-                               .secure = o->secure,
-                               .host = o->uri.host,
-                               .port = uri_port(&o->uri),
-                               .target = slice_z(p->o.health_path)};
+    struct client_request r = {.method = S("GET"), .target = slice_z(p->o.health_path)};
     char sink[512];
+    origin_address(o, &r);
     err_t e = client_open(&p->loops[0].direct, &r, &c, by);
     for (size_t got = 1; !e && got;)
         e = call_read(&c, sink, sizeof sink, &got, by);
