@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault('L7_SOAK', '20000')
-from test_serve import Soak  # noqa: E402, F401
+from test_serve_clients import Soak  # noqa: E402, F401
 
 if __name__ == '__main__':
     import harness

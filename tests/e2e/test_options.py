@@ -10,8 +10,8 @@ import time
 
 import harness
 import raw
-import test_serve
 from raw import get, head, req
+from serve_case import Serve
 
 # Where an option is tested when it is not here; `Options.test_every_option_has_a_test` holds this against --help.
 ELSEWHERE = {
@@ -141,7 +141,7 @@ class Options(harness.TestCase):
                 self.assertNotIn('\x1b', ''.join(harness.run(args, env=env)[1:]))
 
 
-class ServeOptions(test_serve.Serve):
+class ServeOptions(Serve):
     def test_index(self):
         self.file('site/first.html', '<p>first')
         self.file('site/dir/second.html', '<p>second')

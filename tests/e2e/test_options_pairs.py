@@ -10,8 +10,8 @@ import time
 
 import harness
 import raw
-import test_serve
 from raw import get, req
+from serve_case import Serve
 
 
 class Server:
@@ -153,7 +153,7 @@ APART = {('serial', 'max-connections'), ('serial', 'max-connections-per-client')
          ('trace', 'trace-secrets'), ('spa', 'listing')}
 
 
-class Pairs(test_serve.Serve):
+class Pairs(Serve):
     def setUp(self):
         super().setUp()
         for name, content in {'first.html': 'first', 'spa.html': 'spa page', 'lost.html': 'the lost page', 'huge.bin': bytes(32 << 20)}.items():

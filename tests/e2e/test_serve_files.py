@@ -11,7 +11,7 @@ import time
 
 import harness
 import test_serve
-from test_serve import Answer, get
+from serve_case import Answer, Serve, get
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -20,7 +20,7 @@ def date_of(answer):
     return email.utils.parsedate_to_datetime(answer.head['date']).timestamp()
 
 
-class Changes(test_serve.Serve):
+class Changes(Serve):
     def replace(self, name, content):
         os.rename(self.file('site/.new', content), os.path.join(self.root, name))
 
@@ -140,7 +140,7 @@ class Changes(test_serve.Serve):
         self.wait_until(lambda: self.ask('/a.txt', method='HEAD').status == 200, what='the file at rest')
 
 
-class Rewriting(test_serve.Serve):
+class Rewriting(Serve):
     """A body that arrives whole is the file as it was at one moment, whenever and however slowly it is read."""
     COPIED = (64 * KIB, 256 * KIB, MIB, 10 * MIB)
     WATCHED = (24 * MIB, 80 * MIB)
@@ -257,7 +257,7 @@ class WithoutOpenat2(test_serve.Files):
                  'null': '/dev/null'}
         for name, to in links.items():
             os.symlink(to, os.path.join(self.root, name))
-        usual = test_serve.Serve.serve(self)
+        usual = Serve.serve(self)
         paths = [*links, 'folder/', 'folder/deep', 'folder/back', 'out/outside.txt', 'loop/a.txt', 'root/etc/passwd', 'up/',
                  'a.txt/x', 'x' * 300, 'x/' * 30 + 'a', 'x/y/../dots', 'dir']
         for path in paths:

@@ -11,11 +11,10 @@ import time
 from urllib.parse import urljoin
 
 import harness
-import test_serve
-from test_serve import get
+from serve_case import Answer, Serve, get
 
 
-class Names(test_serve.Serve):
+class Names(Serve):
     NAMES = (b'%41', b'a?b', b'a#b', b'a"b', b"a'b", b'a\nb', b'a\tb', b'a\x1bb', b'a\x7fb', b'<script>', b'a&amp;b', b'a\xffb', b'\xc3\xa4', b'a b', b' ',
              b'a\\b', b'a:b', b'javascript:alert(1)', b'+', b';', b'x' * 255, b'\xe2\x80\xaex.txt', b'a.', b'~', b'*')
 
@@ -57,7 +56,7 @@ class Names(test_serve.Serve):
         self.assertIn(b'Only the first 10000 names are shown.', a.body)
 
 
-class Sizes(test_serve.Serve):
+class Sizes(Serve):
     def test_ranges_of_a_tebibyte(self):
         size = 1 << 40
         path = self.file('site/tib')
@@ -116,12 +115,12 @@ class Sizes(test_serve.Serve):
             c = self.conn()
             c.send(get('/a.txt', length))
             start = time.monotonic()
-            a = test_serve.Answer(c)
+            a = Answer(c)
             self.assertEqual((a.body, a.head['connection']), (b'0123456789', 'close'))
             self.assertLess(time.monotonic() - start, 10)  # and not the 60 s that a body may pause
 
 
-class Logs(test_serve.Serve):
+class Logs(Serve):
     def setUp(self):
         super().setUp()
         os.mkdir(os.path.join(self.tmpdir, 'logs'), 0o700)
@@ -172,7 +171,7 @@ class Logs(test_serve.Serve):
         self.assertEqual((code, err), (1, f'l7 serve: log file {self.tmpdir}: this is a folder\n'))
 
 
-class Descriptors(test_serve.Serve):
+class Descriptors(Serve):
     def test_closed_standard_descriptors_are_not_taken_by_others(self):
         for closed in ('0<&-', '2>&-', '0<&- 1>&- 2>&-'):
             port = harness.free_port()
