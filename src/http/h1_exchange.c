@@ -263,21 +263,31 @@ static inline void add_piece(struct pieces *p, struct slice s)
 }
 
 /* What is held back, and up to three more pieces. */
+static inline void gather(const struct h1_exchange *h, struct pieces *p, const struct slice *s, int count)
+{
+    p->n = 0, p->total = 0;
+    add_piece(p, h->ahead);
+    add_piece(p, buf_slice(&h->work->out));
+    for (int i = 0; i < count; i++)
+        add_piece(p, s[i]);
+}
+
+static inline void gone(struct h1_exchange *h, size_t n)
+{
+    stat_add(STAT_BYTES_SENT, (int64_t)n);
+    h->work->out.n = h->ahead.n = 0;
+}
+
 static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, writev_fn *writev, tick until)
 {
     struct pieces p;
-    p.n = 0, p.total = 0;
-    add_piece(&p, h->ahead);
-    add_piece(&p, buf_slice(&h->work->out));
-    for (int i = 0; i < count; i++)
-        add_piece(&p, s[i]);
+    gather(h, &p, s, count);
     if (p.n == 0)
         return NULL;
     if (h->saying)
         TRY(interim_through(h, until));
     TRY(writev(h->conn->stream, p.v, p.n, progress_by(h, until)));
-    stat_add(STAT_BYTES_SENT, (int64_t)p.total);
-    h->work->out.n = h->ahead.n = 0;
+    gone(h, p.total);
     return NULL;
 }
 
@@ -340,11 +350,26 @@ struct large {
     const char *pages;
 };
 
-static err_t send_piece(struct stream *s, const struct large *from, uint64_t n, tick until)
+/* `framing` in front of it, and what is held back. Pages have that in their first packet; in front of a file, and where
+   the kernel sends by timers, it goes ahead, uncorked, which is cheapest for both sides. */
+static err_t send_piece(struct h1_exchange *h, struct slice framing, const struct large *from, uint64_t n, tick until)
 {
-    if (from->file < 0)
-        return stream_send_pages(s, slice_of(from->pages, (size_t)n), until);
-    return stream_send_file(s, from->file, from->off, n, until);
+    struct stream *s = h->conn->stream;
+    struct pieces p;
+    bool apart = from->file >= 0 || h->conn->point->paced;
+    if (apart)
+        TRY(send_all(h, &framing, 1, stream_writev, until));
+    if (from->file >= 0) {
+        TRY(stream_send_file(s, from->file, from->off, n, progress_by(h, until)));
+        stat_add(STAT_BYTES_SENT, (int64_t)n);
+        return NULL;
+    }
+    gather(h, &p, &framing, apart ? 0 : 1);
+    if (h->saying)
+        TRY(interim_through(h, until));
+    TRY(stream_send_pages(s, p.v, p.n, slice_of(from->pages, (size_t)n), progress_by(h, until)));
+    gone(h, p.total + n);
+    return NULL;
 }
 
 /* A chunk a piece when there is no length; pieces grow while the peer takes them fast. */
@@ -356,11 +381,8 @@ static err_t send_large(struct h1_exchange *h, struct large from, uint64_t len, 
         n = len < piece ? len : piece;
         struct slice framing = {head, h->chunked_out ? chunked_head(n, head) : 0};
         tick before = now();
-        /* The head goes ahead, uncorked: that is cheapest for both sides. */
-        TRY(send_all(h, &framing, 1, stream_writev, until));
-        TRY(send_piece(h->conn->stream, &from, n, progress_by(h, until)));
+        TRY(send_piece(h, framing, &from, n, until));
         from.off += n, from.pages += from.file < 0 ? n : 0;
-        stat_add(STAT_BYTES_SENT, (int64_t)n);
         if (h->chunked_out)
             TRY(buf_add(&h->work->out, S("\r\n")));
         piece = now() - before > TICK_S ? PIECE_MIN : piece < PIECE_MAX ? piece * 2 : piece;

@@ -106,11 +106,22 @@ static err_t prepare(const struct listen_point *p, int fd)
     return p->flags & LISTEN_UDP ? NULL : switch_on(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
-static err_t start(const struct listen_point *p, int fd)
+/* Accepted sockets inherit it. Once a connection sends by timers it goes on so, whatever is chosen later. */
+static void choose_congestion(struct listen_point *p, int fd)
+{
+    char name[16] = "";
+    socklen_t len = sizeof name - 1;
+    p->paced = getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 && slice_starts(slice_z(name), S("bbr"));
+    if (p->paced && addr_is_loopback(&p->addr))
+        p->paced = sys_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) < 0;
+}
+
+static err_t start(struct listen_point *p, int fd)
 {
     if (p->flags & LISTEN_UDP)
         return NULL;
     if (p->addr.sa.sa_family != AF_UNIX) {
+        choose_congestion(p, fd);
         TRY(switch_on(fd, IPPROTO_TCP, TCP_NODELAY, 1)); /* accepted sockets inherit it */
         if (p->flags & LISTEN_DEFER)
             TRY(switch_on(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS));
@@ -171,6 +182,8 @@ static err_t take_over(struct listen_point *p, int fd)
         return fault(E_CONFIG, "systemd passed descriptor %d, which does not listen (Accept=no is wanted)", fd);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return fault(err_errno(errno), "socket passed by systemd");
+    if (kind_of(p) == SOCK_STREAM && p->addr.sa.sa_family != AF_UNIX)
+        choose_congestion(p, fd);
     return NULL;
 }
 
@@ -179,7 +192,7 @@ err_t listen_open(struct listen_point *p, int workers)
     CHECK(workers > 0);
     int count = p->addr.sa.sa_family == AF_UNIX ? 1 : workers, passed = passed_socket(p);
     p->fd_count = 0;
-    p->bound_path = false;
+    p->bound_path = p->paced = false;
     p->passed = passed >= 0;
     p->fds = calloc((size_t)count, sizeof *p->fds);
     if (!p->fds)

@@ -4,7 +4,9 @@
  *
  * A plain bind without SO_REUSEPORT probes first that nobody holds the port, since SO_REUSEPORT would share
  * it silently with another l7. SO_REUSEADDR is set, so a stopped daemon starts again at once. Accepted TCP sockets
- * inherit TCP_NODELAY. A Unix socket is one for all workers; a stale file is replaced, and ours goes with listen_close.
+ * inherit TCP_NODELAY. Where the system's congestion control sends by timers (BBR), a listener on a loopback address
+ * uses Reno: there is no path to find out about, and the timers cost. A Unix socket is one for all workers; a stale
+ * file is replaced, and ours goes with listen_close.
  */
 #pragma once
 
@@ -23,6 +25,7 @@ struct listen_point {
     int *fds;
     bool bound_path; /* we made the Unix socket's file */
     bool passed;     /* by systemd */
+    bool paced;      /* its connections send by timers: a large first write costs more than a small one ahead of it */
 };
 
 enum { LISTEN_PASSED_FIRST = 3 }; /* SD_LISTEN_FDS_START of sd_listen_fds(3) */

@@ -94,9 +94,12 @@ err_t stream_send_file(struct stream *s, int file, uint64_t off, uint64_t len, t
     return s->ops->send_file ? s->ops->send_file(s, file, off, len, until) : file_by_memory(s, file, off, len, until);
 }
 
-err_t stream_send_pages(struct stream *s, struct slice bytes, tick until)
+err_t stream_send_pages(struct stream *s, struct iovec *before, int count, struct slice bytes, tick until)
 {
-    return s->ops->send_pages ? s->ops->send_pages(s, bytes, until) : stream_write(s, bytes, until);
+    if (s->ops->send_pages)
+        return s->ops->send_pages(s, before, count, bytes, until);
+    TRY(stream_writev(s, before, count, until));
+    return stream_write(s, bytes, until);
 }
 
 err_t stream_finish(struct stream *s, tick until)

@@ -20,7 +20,7 @@ struct stream_ops {
     err_t (*writev_soon)(struct stream *, struct iovec *, int n, tick until);              /* NULL: writev */
     err_t (*writev_last)(struct stream *, struct iovec *, int n, tick until);              /* NULL: writev */
     err_t (*send_file)(struct stream *, int file, uint64_t off, uint64_t len, tick until); /* NULL: pread and write */
-    err_t (*send_pages)(struct stream *, struct slice, tick until);                        /* NULL: writev */
+    err_t (*send_pages)(struct stream *, struct iovec *before, int count, struct slice, tick until); /* NULL: writev */
     err_t (*finish)(struct stream *, tick until); /* FIN, close_notify, END_STREAM */
     void (*close)(struct stream *);               /* never suspends; frees; closes below too */
     bool (*pending)(const struct stream *);       /* readable without the kernel? then do not park. NULL: never */
@@ -44,8 +44,8 @@ MUST err_t stream_writev_soon(struct stream *, struct iovec *, int n, tick until
 /* The same when stream_finish or stream_close comes next: over TCP the end then needs no packet of its own. */
 MUST err_t stream_writev_last(struct stream *, struct iovec *, int n, tick until);
 MUST err_t stream_send_file(struct stream *, int file, uint64_t off, uint64_t len, tick until);
-/* Memory as base/pages.h makes it: without a copy where the layers allow it. */
-MUST err_t stream_send_pages(struct stream *, struct slice, tick until);
+/* Memory as base/pages.h makes it: without a copy where the layers allow it; in front of it small pieces, if any. */
+MUST err_t stream_send_pages(struct stream *, struct iovec *before, int count, struct slice, tick until);
 MUST err_t stream_finish(struct stream *, tick until);
 void stream_close(struct stream *); /* NULL is accepted */
 /* From now on closing means RST, not FIN: where an end would be taken for the end of the message. */

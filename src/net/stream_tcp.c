@@ -44,9 +44,9 @@ static err_t tcp_send_file(struct stream *s, int file, uint64_t off, uint64_t le
     return io_send_file(fd_of(s), file, off, len, until);
 }
 
-static err_t tcp_send_pages(struct stream *s, struct slice bytes, tick until)
+static err_t tcp_send_pages(struct stream *s, struct iovec *before, int count, struct slice bytes, tick until)
 {
-    return io_send_pages(fd_of(s), bytes.p, bytes.n, until);
+    return io_send_pages(fd_of(s), before, count, bytes.p, bytes.n, until);
 }
 
 static err_t tcp_finish(struct stream *s, tick until)

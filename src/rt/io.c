@@ -221,17 +221,24 @@ err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
 }
 
 /* What the socket did not take was put into a pipe in vain: the next step is as long as what it took. */
-err_t io_send_pages(int fd, const char *p, size_t n, tick until)
+err_t io_send_pages(int fd, struct iovec *before, int count, const char *p, size_t n, tick until)
 {
     TRY(settle(fd, until));
-    for (size_t step = SEND_FILE_STEP; n;) {
+    size_t ahead = 0;
+    for (int i = 0; i < count; i++)
+        ahead += before[i].iov_len;
+    for (size_t step = SEND_FILE_STEP; n || ahead;) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
         size_t want = n < step ? n : step;
-        ssize_t put = sys_send_pages(fd, p, want);
+        ssize_t put = sys_send_pages(fd, before, count, p, want);
         if (put == 0)
             return E_IO; /* no kernel does that; asking again would spin */
         if (put > 0) {
+            size_t of_ahead = (size_t)put < ahead ? (size_t)put : ahead;
+            advance(&before, &count, of_ahead);
+            ahead -= of_ahead;
+            put -= (ssize_t)of_ahead;
             p += put;
             n -= (size_t)put;
             step = (size_t)put == want ? SEND_FILE_STEP : (size_t)put > SEND_PAGES_MIN ? (size_t)put : SEND_PAGES_MIN;

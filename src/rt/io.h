@@ -41,8 +41,9 @@ MUST err_t io_write_now(int fd, const void *, size_t n, size_t *put); /* never w
 MUST err_t io_write(int fd, const void *, size_t n, tick until);
 /* `len` bytes of `file` from `off` by sendfile(2); E_TRUNCATED when the file ends early. */
 MUST err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until);
-/* `n` bytes of memory as base/pages.h makes it, by reference: without a copy. */
-MUST err_t io_send_pages(int fd, const char *, size_t n, tick until);
+/* `n` bytes of memory as base/pages.h makes it, by reference: without a copy. `before`, small and copied, leaves with
+   its first packet; the iovec array is used up. */
+MUST err_t io_send_pages(int fd, struct iovec *before, int count, const char *, size_t n, tick until);
 /* Move up to `cap` bytes from one descriptor to another, one of which is a pipe, by splice(2). got 0 = end. */
 MUST err_t io_splice(int from, int to, size_t cap, size_t *got, tick until);
 

@@ -271,10 +271,14 @@ ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n)
     return put;
 }
 
-ssize_t sys_send_pages(int fd, const void *p, size_t n)
+ssize_t sys_send_pages(int fd, const struct iovec *before, int count, const void *p, size_t n)
 {
-    struct iovec v = {(void *)(uintptr_t)p, n};
-    return sys_writev(fd, &v, 1, false);
+    struct iovec v[8];
+    CHECK(count < 8);
+    for (int i = 0; i < count; i++)
+        v[i] = before[i];
+    v[count] = (struct iovec){(void *)(uintptr_t)p, n};
+    return sys_writev(fd, v, count + 1, false);
 }
 
 void sys_thread_done(void)

@@ -9,6 +9,8 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "base/pages.h"
+
 /* Nearly everything is a socket, and for those recv(2) and send(2) are the kernel's shorter ways. The others are told
    apart by the error. */
 ssize_t sys_read(int fd, void *p, size_t n)
@@ -49,11 +51,24 @@ ssize_t sys_splice(int from, int to, size_t n)
 
 /* vmsplice(2) puts references to pages into a pipe, splice(2) moves them on into the socket. One pipe a thread: what
    the socket does not take is thrown away and put in anew, so nothing stays behind and slow peers hold no pipes. */
-enum { LANE = 1 << 20 };
+enum { LANE = 1 << 20, COPIES = 64 << 10 };
 static _Thread_local struct lane {
     int in, out, away; /* the pipe's ends, and /dev/null */
     bool open;
 } lane;
+
+static _Thread_local struct {
+    char *at;
+    size_t used;
+} copies;
+
+static void copies_free(void)
+{
+    if (copies.at)
+        pages_free(copies.at, COPIES);
+    copies.at = NULL;
+    copies.used = 0;
+}
 
 static void lane_close(void)
 {
@@ -88,12 +103,42 @@ static void lane_empty(size_t n)
     }
 }
 
-ssize_t sys_send_pages(int fd, const void *p, size_t n)
+/* Small pieces cannot leave by reference from where they are, since that is written to again. Their copies are never
+   written to: a stretch of pages that is used up goes back to the kernel, which keeps what still waits in a socket. */
+static const struct iovec *by_copy(const struct iovec *v, int n)
 {
-    struct iovec v = {(void *)(uintptr_t)p, n};
-    ssize_t in = lane_open() ? vmsplice(lane.in, &v, 1, SPLICE_F_NONBLOCK) : -1;
-    if (in <= 0) /* no pipe to be had, or the call is forbidden here */
-        return send(fd, p, n, MSG_NOSIGNAL);
+    static _Thread_local struct iovec copy;
+    size_t total = 0;
+    for (int i = 0; i < n; i++)
+        total += v[i].iov_len;
+    if (total > COPIES)
+        return NULL;
+    if (!copies.at || copies.used + total > COPIES) {
+        copies_free();
+        copies.at = pages_new(COPIES);
+        if (!copies.at)
+            return NULL;
+    }
+    char *to = copies.at + copies.used;
+    copies.used += total;
+    copy = (struct iovec){to, total};
+    for (int i = 0; i < n; to += v[i++].iov_len)
+        if (v[i].iov_len)
+            memcpy(to, v[i].iov_base, v[i].iov_len);
+    return &copy;
+}
+
+ssize_t sys_send_pages(int fd, const struct iovec *before, int count, const void *p, size_t n)
+{
+    const struct iovec *copy = by_copy(before, count);
+    if (!copy)
+        return writev(fd, before, count);
+    struct iovec v[] = {*copy, {(void *)(uintptr_t)p, n}};
+    ssize_t in = lane_open() ? vmsplice(lane.in, v, 2, SPLICE_F_NONBLOCK) : -1;
+    if (in <= 0) { /* no pipe to be had, or the call is forbidden here */
+        struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
+        return sendmsg(fd, &m, MSG_NOSIGNAL);
+    }
     ssize_t put = splice(lane.out, NULL, fd, NULL, (size_t)in, SPLICE_F_NONBLOCK);
     int error = errno;
     lane_empty((size_t)(put > 0 ? in - put : in));
@@ -105,6 +150,7 @@ void sys_thread_done(void)
 {
     if (lane.open)
         lane_close();
+    copies_free();
 }
 
 int sys_accept(int fd, struct sockaddr *a, socklen_t *len)

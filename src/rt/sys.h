@@ -18,7 +18,7 @@ ssize_t sys_writev(int fd, const struct iovec *, int n, bool last);
 ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n);
 ssize_t sys_splice(int from, int to, size_t n);
 /* send(2) of memory as base/pages.h makes it: by reference where the kernel can do that. */
-ssize_t sys_send_pages(int fd, const void *, size_t n);
+ssize_t sys_send_pages(int fd, const struct iovec *before, int count, const void *, size_t n);
 void sys_thread_done(void); /* frees what this thread keeps for that */
 int sys_accept(int fd, struct sockaddr *, socklen_t *);
 int sys_connect(int fd, const struct sockaddr *, socklen_t);

@@ -97,7 +97,7 @@ static void keeps_order_body(void *arg)
     assert_ok(io_write_now(near_end, "e", 1, &put));
     far_gets("de");
     assert_ok(soon("f"));
-    assert_ok(io_send_pages(near_end, "g", 1, after(1000)));
+    assert_ok(io_send_pages(near_end, NULL, 0, "g", 1, after(1000)));
     far_gets("fg");
     assert_ok(soon("h"));
     io_close(near_end); /* sends what is kept */

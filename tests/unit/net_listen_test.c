@@ -2,6 +2,8 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -40,6 +42,31 @@ static void each_worker_gets_a_socket_of_the_same_port(void **state)
         }
         if (!(kinds[i] & LISTEN_UDP))
             connect_ok(&p.addr);
+        listen_close(&p);
+    }
+}
+
+/* Whatever the system's congestion control is: a connection over loopback does not send by timers, and of others the
+   point knows whether they do. */
+static void loopback_is_not_paced(void **state)
+{
+    static const char *const where[] = {"127.0.0.1:0", "0.0.0.0:0"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char name[16] = "";
+        socklen_t n = sizeof name - 1;
+        struct listen_point p = point(where[i], 0);
+        struct addr to;
+        assert_ok(listen_open(&p, 1));
+        assert_ok(addr_parse(S("127.0.0.1"), addr_port(&p.addr), &to));
+        int fd = socket(AF_INET, SOCK_STREAM, 0), accepted;
+        assert_int_equal(connect(fd, &to.sa, to.len), 0);
+        assert_true((accepted = accept(listen_fd(&p, 0), NULL, NULL)) >= 0);
+        assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_CONGESTION, name, &n), 0);
+        assert_int_equal(strncmp(name, "bbr", 3) == 0, p.paced);
+        assert_true(i || !p.paced);
+        close(fd);
+        close(accepted);
         listen_close(&p);
     }
 }
@@ -143,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_worker_gets_a_socket_of_the_same_port),
+        cmocka_unit_test(loopback_is_not_paced),
         cmocka_unit_test(a_held_port_is_an_error_also_against_ourselves),
         cmocka_unit_test(both_families_by_the_empty_address),
         cmocka_unit_test(foreign_addresses_are_refused_in_words),

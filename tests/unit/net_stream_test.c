@@ -87,9 +87,12 @@ static void pages_out(void *arg)
     struct paging *p = arg;
     struct stream_tcp s;
     stream_tcp_init(&s, p->pair[0]);
-    for (size_t at = 0, n; at < p->n; at += n) { /* pieces that begin and end anywhere in a page */
+    struct iovec before[] = {{"\0\1", 2}, {NULL, 0}, {"\2\3\4", 3}};
+    memset(p->pages, 'x', 5); /* the first bytes come from elsewhere */
+    assert_ok(stream_send_pages(&s.stream, before, 3, slice_of(p->pages + 5, 100), after(5000)));
+    for (size_t at = 105, n; at < p->n; at += n) { /* pieces that begin and end anywhere in a page */
         n = p->n - at < 3000001 ? p->n - at : 3000001;
-        assert_ok(stream_send_pages(&s.stream, slice_of(p->pages + at, n), after(5000)));
+        assert_ok(stream_send_pages(&s.stream, NULL, 0, slice_of(p->pages + at, n), after(5000)));
     }
     pages_free(p->pages, p->n); /* what is still on its way stays what it was */
     p->pages = pages_new(p->n);
