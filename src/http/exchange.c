@@ -50,9 +50,7 @@ err_t reply_body(struct exchange *x, struct slice s, tick until)
     CHECK(x->status && !x->ended);
     if (s.n == 0 || bodiless(x))
         return NULL;
-    TRY(x->ops->body(x, s, until));
-    x->sent += s.n;
-    return NULL;
+    return x->ops->body(x, s, until);
 }
 
 err_t reply_file(struct exchange *x, int file, uint64_t off, uint64_t len, tick until)
@@ -60,9 +58,7 @@ err_t reply_file(struct exchange *x, int file, uint64_t off, uint64_t len, tick 
     CHECK(x->status && !x->ended);
     if (len == 0 || bodiless(x))
         return NULL;
-    TRY(x->ops->file(x, file, off, len, until));
-    x->sent += len;
-    return NULL;
+    return x->ops->file(x, file, off, len, until);
 }
 
 err_t reply_pages(struct exchange *x, struct slice s, tick until)
@@ -70,9 +66,7 @@ err_t reply_pages(struct exchange *x, struct slice s, tick until)
     CHECK(x->status && !x->ended);
     if (s.n == 0 || bodiless(x))
         return NULL;
-    TRY(x->ops->pages(x, s, until));
-    x->sent += s.n;
-    return NULL;
+    return x->ops->pages(x, s, until);
 }
 
 err_t reply_end_trailers(struct exchange *x, const struct http_fields *trailers, tick until)

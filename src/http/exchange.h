@@ -54,7 +54,7 @@ struct exchange {
     bool last;                       /* set before the head: the connection ends after this answer */
     /* -- kept by the functions below -- */
     uint16_t status;             /* of the final head sent; 0 before */
-    uint64_t sent;               /* bytes of body sent */
+    uint64_t sent;               /* bytes of body sent, of one that broke off as well: kept by the transport */
     uint64_t received;           /* bytes of request body read */
     uint64_t body_length;        /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
     bool body_done;              /* the request's body was read to its end */

@@ -6,6 +6,7 @@
 #include "http/h1_format.h"
 #include "http/h1_parse.h"
 #include "http/status.h"
+#include "rt/io.h"
 #include "rt/loop.h"
 
 enum { PIECE_MIN = 256 << 10, PIECE_MAX = 4 << 20 };
@@ -284,8 +285,11 @@ static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, w
     gather(h, &p, s, count);
     if (p.n == 0)
         return NULL;
-    if (h->saying)
-        TRY(interim_through(h, until));
+    err_t e = h->saying ? interim_through(h, until) : NULL;
+    if (e) {
+        io_left = p.total;
+        return e;
+    }
     TRY(writev(h->conn->stream, p.v, p.n, progress_by(h, until)));
     gone(h, p.total);
     return NULL;
@@ -328,6 +332,15 @@ static err_t take_from_length(struct h1_exchange *h, uint64_t n)
     return NULL;
 }
 
+/* The last write has failed: what it took of the `n` bytes of body in it, which had `behind` bytes of framing behind.
+ */
+static err_t cut_short(struct exchange *x, uint64_t n, uint64_t behind, err_t e)
+{
+    uint64_t left = io_left > behind ? io_left - behind : 0;
+    x->sent += left < n ? n - left : 0;
+    return e;
+}
+
 static err_t h1_body(struct exchange *x, struct slice s, tick until)
 {
     struct h1_exchange *h = of(x);
@@ -338,7 +351,10 @@ static err_t h1_body(struct exchange *x, struct slice s, tick until)
         struct slice v[3] = {
             {head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece, h->chunked_out ? S("\r\n") : SLICE_NONE};
         s = slice_from(s, piece.n);
-        TRY(send_all(h, v, 3, s.n || h->out_left ? stream_writev : at_end(h), until));
+        err_t e = send_all(h, v, 3, s.n || h->out_left ? stream_writev : at_end(h), until);
+        if (e)
+            return cut_short(x, piece.n, v[2].n, e);
+        x->sent += piece.n;
     }
     return NULL;
 }
@@ -359,15 +375,15 @@ static err_t send_piece(struct h1_exchange *h, struct slice framing, const struc
     bool apart = from->file >= 0 || h->conn->point->paced;
     if (apart)
         TRY(send_all(h, &framing, 1, stream_writev, until));
-    if (from->file >= 0) {
-        TRY(stream_send_file(s, from->file, from->off, n, progress_by(h, until)));
-        stat_add(STAT_BYTES_SENT, (int64_t)n);
-        return NULL;
-    }
     gather(h, &p, &framing, apart ? 0 : 1);
     if (h->saying)
         TRY(interim_through(h, until));
-    TRY(stream_send_pages(s, p.v, p.n, slice_of(from->pages, (size_t)n), progress_by(h, until)));
+    tick by = progress_by(h, until);
+    err_t e = from->file >= 0 ? stream_send_file(s, from->file, from->off, n, by)
+                              : stream_send_pages(s, p.v, p.n, slice_of(from->pages, (size_t)n), by);
+    if (e)
+        return cut_short(&h->x, n, 0, e);
+    h->x.sent += n;
     gone(h, p.total + n);
     return NULL;
 }

@@ -81,9 +81,14 @@ static err_t file_by_memory(struct stream *s, int file, uint64_t off, uint64_t l
     char *p = malloc(cap ? cap : 1);
     err_t e = p ? NULL : E_NO_MEMORY;
     for (; !e && len; off += got, len -= got) {
+        uint64_t left = len;
         e = file_piece(file, p, len < cap ? (size_t)len : cap, off, &got);
-        if (!e)
+        if (!e) {
             e = stream_write(s, slice_of(p, got), until);
+            left = len - got + io_left;
+        }
+        if (e)
+            io_left = left;
     }
     free(p);
     return e;
@@ -98,8 +103,10 @@ err_t stream_send_pages(struct stream *s, struct iovec *before, int count, struc
 {
     if (s->ops->send_pages)
         return s->ops->send_pages(s, before, count, bytes, until);
-    TRY(stream_writev(s, before, count, until));
-    return stream_write(s, bytes, until);
+    err_t e = stream_writev(s, before, count, until);
+    if (e)
+        io_left += bytes.n;
+    return e ? e : stream_write(s, bytes, until);
 }
 
 err_t stream_finish(struct stream *s, tick until)

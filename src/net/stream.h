@@ -3,7 +3,8 @@
  * stream.h -- a two-way flow of bytes. TCP, TLS, one HTTP/2 stream, a trace and memory all look like this.
  *
  * A constructor that takes `below` takes it over: closing the upper stream closes the lower one. One fiber may
- * read while another writes. A read of 0 bytes is the end of the stream; writes are all or error.
+ * read while another writes. A read of 0 bytes is the end of the stream; writes are all or error, and io_left (rt/io.h)
+ * says then how much of one was not taken.
  */
 #pragma once
 

@@ -226,20 +226,20 @@ static err_t tls_read(struct stream *s, void *p, size_t cap, size_t *got, tick u
 /* Others fill `gather` as soon as this fiber waits, and by then OpenSSL need not have taken all of it: records that the
    peer wants small (RFC 6066 section 4) leave one by one, and a key update goes ahead of them (RFC 8446 section 4.6.3).
    What is left moves to memory of its own. */
-static err_t write_all(struct stream_tls *t, const char *p, size_t n, tick until)
+static err_t write_all(struct stream_tls *t, const char *p, size_t *n, tick until)
 {
     AUTO(buf_free) struct buf own = {0};
     bool shared = p == gather;
-    for (size_t put; n;) {
-        size_t step = n < RECORD ? n : RECORD;
+    for (size_t put; *n;) {
+        size_t step = *n < RECORD ? *n : RECORD;
         forget_errors();
         int ok = FOREIGN(SSL_write_ex(t->ssl, p, step, &put));
         if (ok == 1) {
-            p += put, n -= put;
+            p += put, *n -= put;
             continue;
         }
         if (shared && !own.n) {
-            TRY(buf_add(&own, slice_of(p, n)));
+            TRY(buf_add(&own, slice_of(p, *n)));
             p = own.p;
         }
         TRY(again(t, ok, "", until));
@@ -282,20 +282,30 @@ static size_t gather_fill(struct iovec **v, int *n)
     return have;
 }
 
+/* The next pieces; `*left` of them have not been taken when it fails, nor has what remains in the array. */
+static err_t write_some(struct stream_tls *t, struct iovec **v, int *n, size_t *left, tick until)
+{
+    if (*n == 1 || (*v)->iov_len >= RECORD) {
+        const char *p = (*v)->iov_base;
+        *left = (*v)->iov_len;
+        ++*v, --*n;
+        return write_all(t, p, left, until);
+    }
+    TRY(gather_get());
+    *left = gather_fill(v, n);
+    return write_all(t, gather, left, until);
+}
+
 static err_t tls_writev(struct stream *s, struct iovec *v, int n, tick until)
 {
-    struct stream_tls *t = tls_of(s);
-    while (n) {
-        if (n == 1 || v->iov_len >= RECORD) {
-            TRY(write_all(t, v->iov_base, v->iov_len, until));
-            v++, n--;
-            continue;
-        }
-        TRY(gather_get());
-        size_t have = gather_fill(&v, &n);
-        TRY(write_all(t, gather, have, until));
-    }
-    return NULL;
+    size_t left = 0;
+    err_t e = NULL;
+    while (n && !e)
+        e = write_some(tls_of(s), &v, &n, &left, until);
+    if (e)
+        for (io_left = left; n; n--)
+            io_left += v++->iov_len;
+    return e;
 }
 
 /* close_notify, without waiting for the other side's; then the end of what is below. */

@@ -13,6 +13,8 @@ enum {
     BULK_WAIT_MS = 10, /* a flow that needs longer for one read's worth is no bulk: its bytes are wanted as they come */
 };
 
+_Thread_local uint64_t io_left;
+
 static bool watched(const struct slot *s, enum io_dir dir)
 {
     return s && s->watched && (dir == IO_READ || s->both);
@@ -144,20 +146,30 @@ static void advance(struct iovec **v, int *n, size_t done)
     }
 }
 
-static err_t write_all(int fd, struct iovec *v, int n, bool last, tick until)
+/* What has been taken is gone from the array, whatever comes of it. */
+static inline err_t write_pieces(int fd, struct iovec **v, int *n, bool last, tick until)
 {
     TRY(settle(fd, until));
-    advance(&v, &n, 0); /* empty pieces at the front */
-    while (n) {
+    while (*n) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
-        ssize_t done = sys_writev(fd, v, n < IOV_MAX ? n : IOV_MAX, last);
+        ssize_t done = sys_writev(fd, *v, *n < IOV_MAX ? *n : IOV_MAX, last);
         if (done >= 0)
-            advance(&v, &n, (size_t)done);
+            advance(v, n, (size_t)done);
         else
             TRY(failed(fd, IO_WRITE, until));
     }
     return fiber_spend();
+}
+
+static err_t write_all(int fd, struct iovec *v, int n, bool last, tick until)
+{
+    advance(&v, &n, 0); /* empty pieces at the front */
+    err_t e = write_pieces(fd, &v, &n, last, until);
+    if (e)
+        for (io_left = 0; n; n--)
+            io_left += v++->iov_len;
+    return e;
 }
 
 err_t io_writev(int fd, struct iovec *v, int n, tick until)
@@ -168,7 +180,12 @@ err_t io_writev(int fd, struct iovec *v, int n, tick until)
 err_t io_writev_soon(int fd, struct iovec *v, int n, tick until)
 {
     struct slot *s = slot_find(fd);
-    return s && outbox_keep(fd, s, v, n) ? fiber_spend() : write_all(fd, v, n, false, until);
+    if (!s || !outbox_keep(fd, s, v, n))
+        return write_all(fd, v, n, false, until);
+    err_t e = fiber_spend();
+    if (e)
+        io_left = 0;
+    return e;
 }
 
 err_t io_writev_last(int fd, struct iovec *v, int n, tick until)
@@ -200,18 +217,18 @@ err_t io_write(int fd, const void *p, size_t n, tick until)
     return io_writev(fd, &v, 1, until);
 }
 
-err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
+static err_t send_file(int fd, int file, uint64_t off, uint64_t *len, tick until)
 {
     off_t at = (off_t)off;
     TRY(settle(fd, until));
-    while (len) {
+    while (*len) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
-        ssize_t n = sys_sendfile(fd, file, &at, len < SEND_FILE_STEP ? len : SEND_FILE_STEP);
+        ssize_t n = sys_sendfile(fd, file, &at, *len < SEND_FILE_STEP ? *len : SEND_FILE_STEP);
         if (n == 0)
             return E_TRUNCATED;
         if (n > 0) {
-            len -= (uint64_t)n;
+            *len -= (uint64_t)n;
             TRY(fiber_spend());
         } else {
             TRY(failed(fd, IO_WRITE, until));
@@ -220,17 +237,25 @@ err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
     return NULL;
 }
 
+err_t io_send_file(int fd, int file, uint64_t off, uint64_t len, tick until)
+{
+    err_t e = send_file(fd, file, off, &len, until);
+    if (e)
+        io_left = len;
+    return e;
+}
+
 /* What the socket did not take was put into a pipe in vain: the next step is as long as what it took. */
-err_t io_send_pages(int fd, struct iovec *before, int count, const char *p, size_t n, tick until)
+static err_t send_pages(int fd, struct iovec *before, int count, const char *p, size_t *n, tick until)
 {
     TRY(settle(fd, until));
     size_t ahead = 0;
     for (int i = 0; i < count; i++)
         ahead += before[i].iov_len;
-    for (size_t step = SEND_FILE_STEP; n || ahead;) {
+    for (size_t step = SEND_FILE_STEP; *n || ahead;) {
         if (!may(slot_find(fd), IO_WRITE))
             TRY(slot_wait(fd, IO_WRITE, until));
-        size_t want = n < step ? n : step;
+        size_t want = *n < step ? *n : step;
         ssize_t put = sys_send_pages(fd, before, count, p, want);
         if (put == 0)
             return E_IO; /* no kernel does that; asking again would spin */
@@ -240,7 +265,7 @@ err_t io_send_pages(int fd, struct iovec *before, int count, const char *p, size
             ahead -= of_ahead;
             put -= (ssize_t)of_ahead;
             p += put;
-            n -= (size_t)put;
+            *n -= (size_t)put;
             step = (size_t)put == want ? SEND_FILE_STEP : (size_t)put > SEND_PAGES_MIN ? (size_t)put : SEND_PAGES_MIN;
             TRY(fiber_spend());
         } else {
@@ -248,6 +273,14 @@ err_t io_send_pages(int fd, struct iovec *before, int count, const char *p, size
         }
     }
     return NULL;
+}
+
+err_t io_send_pages(int fd, struct iovec *before, int count, const char *p, size_t n, tick until)
+{
+    err_t e = send_pages(fd, before, count, p, &n, until);
+    if (e)
+        io_left = n; /* what is still ahead of them is not counted */
+    return e;
 }
 
 err_t io_splice(int from, int to, size_t cap, size_t *got, tick until)

@@ -23,6 +23,9 @@ MUST err_t io_wait(int fd, enum io_dir, tick until);
    may return early. Try again, and wait again. Never park such a descriptor. */
 MUST err_t io_wait_foreign(int fd, enum io_dir, tick until);
 
+/* After a write of any kind that failed, until the next one: how many of its bytes have not been taken. */
+extern _Thread_local uint64_t io_left;
+
 MUST err_t io_read(int fd, void *, size_t cap, size_t *got, tick until); /* got 0 = end of stream */
 MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got); /* never waits: E_TIMEOUT when nothing is there */
 /* For one of many reads of a long body whose next `cap` bytes are announced: `*got` may be less, as with io_read, but a

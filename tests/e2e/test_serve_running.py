@@ -121,9 +121,9 @@ class Tls(Serve):
                         self.key, '-out', self.cert, '-days', '3', '-subj', '/CN=localhost', '-addext',
                         'subjectAltName=DNS:localhost'], check=True, capture_output=True)
 
-    def connect(self):
+    def connect(self, server=None):
         context = ssl.create_default_context(cafile=self.cert)
-        c = self.conn(self.tls)
+        c = self.conn(server or self.tls)
         c.sock = context.wrap_socket(c.sock, server_hostname='localhost')
         return c
 
@@ -135,6 +135,23 @@ class Tls(Serve):
         c.send(get('/big.bin') * 2)
         for _ in range(2):
             self.assertEqual(Answer(c).body, bytes(range(256)) * 4096)
+
+    def test_the_log_counts_what_was_sent_of_an_answer_that_broke_off(self):
+        """At least what the client has got, and not the whole."""
+        size, log = 64 << 20, os.path.join(self.tmpdir, 'log')
+        os.truncate(self.file('site/huge', b''), size)
+        for connect, options in ((self.conn, ()), (self.connect, ('--tls-cert', self.cert, '--tls-key', self.key))):
+            with self.subTest(options):
+                server = self.serve('--access-log', log, '--log-format', 'json', *options)
+                c = connect(server)
+                c.send(get('/huge'))
+                c.recv_until(b'\r\n\r\n')
+                c.recv_exactly(300000)
+                c.reset()
+                with open(log) as f:
+                    row = json.loads(self.wait_until(f.readline, what='a line of the log'))
+                os.unlink(log)
+                self.assertTrue(300000 <= row['bytes'] < size, row)
 
     def test_the_absolute_form_may_say_https_here(self):
         c = self.connect()

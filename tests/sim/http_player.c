@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * http_player.c -- the HTTP/1 server on the simulated network, with a handler that is easy to ask for things:
- * /hello answers at once, /echo sends the request's body back, /big sends 1 MiB, /slow waits ten seconds, /chunked
- * sends "ab" and "c" without a length, /lie announces more than it sends, /late fails after its head; /early answers
- * while another fiber reads the request's body, as the proxy does.
+ * /hello answers at once, /echo sends the request's body back, /big sends 1 MiB (/big-chunks without a length,
+ * /big-pages and /big-file by other ways), /last says how much of the last of these was sent, /slow waits ten seconds,
+ * /chunked sends "ab" and "c" without a length, /lie announces more than it sends, /late fails after its head; /early
+ * answers while another fiber reads the request's body, as the proxy does.
  */
 #include "tests/sim/player.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "http/server.h"
 #include "rt/loop.h"
 
+enum { BIG = 1 << 20 };
+
 static struct server *server;
+static uint64_t last_sent;
 static struct listen_point point;
 
 static err_t echo(struct exchange *x, tick until)
@@ -32,16 +38,41 @@ static err_t echo(struct exchange *x, tick until)
     return e;
 }
 
-static err_t big(struct exchange *x, tick until)
+static err_t send_big(struct exchange *x, struct slice path, const char *p, int file, tick until)
 {
-    size_t n = 1 << 20;
-    char *p = malloc(n);
-    if (!p)
+    struct http_response r = {.status = 200};
+    bool chunks = slice_eq(path, S("/big-chunks"));
+    if (!fields_add_id(x->arena, &r.fields, F_CONTENT_TYPE, S("text/plain")) ||
+        (!chunks && !fields_add_id(x->arena, &r.fields, F_CONTENT_LENGTH, S("1048576"))))
         return E_NO_MEMORY;
-    memset(p, 'x', n);
-    err_t e = reply_text(x, 200, S("text/plain"), slice_of(p, n), until);
+    TRY(reply_head(x, &r, until));
+    if (slice_eq(path, S("/big-file")))
+        TRY(reply_file(x, file, 0, BIG, until));
+    else
+        TRY((slice_eq(path, S("/big-pages")) ? reply_pages : reply_body)(x, slice_of(p, BIG), until));
+    return reply_end(x, until);
+}
+
+static err_t big(struct exchange *x, struct slice path, tick until)
+{
+    int file = memfd_create("big", MFD_CLOEXEC);
+    char *p = malloc(BIG);
+    err_t e = p && file >= 0 ? NULL : E_NO_MEMORY;
+    if (!e) {
+        memset(p, 'x', BIG);
+        e = pwrite(file, p, BIG, 0) == BIG ? send_big(x, path, p, file, until) : E_IO;
+    }
+    last_sent = x->sent;
     free(p);
+    if (file >= 0)
+        close(file);
     return e;
+}
+
+static err_t last(struct exchange *x, tick until)
+{
+    char digits[SLICE_U64];
+    return reply_text(x, 200, S("text/plain"), slice_of_u64(last_sent, digits), until);
 }
 
 static err_t pieces(struct exchange *x, tick until)
@@ -92,8 +123,10 @@ static err_t answer(struct exchange *x, const void *conf, tick until)
         return reply_text(x, 200, S("text/plain"), S("hello"), until);
     if (slice_eq(p, S("/echo")))
         return echo(x, until);
-    if (slice_eq(p, S("/big")))
-        return big(x, until);
+    if (slice_starts(p, S("/big")))
+        return big(x, p, until);
+    if (slice_eq(p, S("/last")))
+        return last(x, until);
     if (slice_eq(p, S("/chunked")))
         return pieces(x, until);
     if (slice_eq(p, S("/early")))
