@@ -164,12 +164,13 @@ void cache_control_add(struct cache_control *cc, struct slice value)
     while (member_cut(&value, &member)) {
         size_t equals = slice_find(member, '=', 0);
         bool has_argument = equals != SIZE_MAX;
-        struct slice name = has_argument ? slice_first(member, equals) : member;
+        struct slice name = has_argument ? slice_trim(slice_first(member, equals)) : member;
         struct slice argument = has_argument ? slice_from(member, equals + 1) : SLICE_NONE;
-        /* White space beside "=" is outside of the grammar: the directive counts, its argument is unreadable. */
-        const struct directive *d = directive_find(slice_trim(name));
+        const struct directive *d = directive_find(name);
+        if (has_argument && name.n != equals)
+            argument = S(" "); /* white space beside "=" is outside of the grammar: it counts, but cannot be read */
         if (d)
-            directive_apply(cc, d, has_argument, slice_trim(name).n == name.n ? unquote(argument) : S(" "));
+            directive_apply(cc, d, has_argument, unquote(argument));
     }
 }
 

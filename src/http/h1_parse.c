@@ -152,12 +152,10 @@ static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, ui
             skip_before_colon(r);
         if (r->at == r->end || *r->at != ':' || n.n == 0)
             return bad_name(r, n);
-        r->at++;
-        while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
-            r->at++;
-        const char *value = r->at;
-        r->at = fields_value_end(value, r->end);
-        const char *last = r->at;
+        const char *value = r->at + 1;
+        while (value < r->end && (*value == ' ' || *value == '\t'))
+            value++;
+        const char *last = r->at = fields_value_end(value, r->end);
         while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
             last--;
         TRY(line_end(r));

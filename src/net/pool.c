@@ -96,7 +96,7 @@ static void origin_drop_if_unused(struct origin *o)
 
 static void leave_idle(struct member *m)
 {
-    park_forget(&m->parked);
+    park_leave(&m->parked); /* its timer stays where it is, for the next time */
     list_remove(&m->in_origin);
     list_remove(&m->in_pool);
     m->origin->idle_count--;
@@ -109,6 +109,7 @@ static void discard(struct member *m)
     if (m->conn.extra_free)
         m->conn.extra_free(m->conn.extra);
     stream_close(m->conn.stream);
+    park_forget(&m->parked);
     free(m);
     o->open--;
     waitq_wake(&o->room, 1);

@@ -99,7 +99,7 @@ MUTATIONS = [
     ('a hole is filled with what has another tag', FILL, '           etag_strong_eq(partial->etag, fields_get(f, F_ETAG));', '           partial->etag.n;'),
     ('a 206 that brings more than it claims is cut', FILL, 'if (length != CLIENT_UNKNOWN && length != t->end - t->at)', 'if (length == 12345)'),
     ('objects of any size are kept', FILL, 'total > j->p->o.object_max)', 'total > UINT64_MAX - 9)'),
-    ('targeted fields count in a forward proxy', FILL, 'ask.range = ask.range || t->partner;\n    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);', 'ask.range = ask.range || t->partner;\n    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->p->o.target_count);'),
+    ('targeted fields count in a forward proxy', FILL, 'uint64_t total;\n    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);', 'uint64_t total;\n    fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->p->o.target_count);'),
     ('a part stands for the whole', 'src/cache/object.c', 'o->partial = b && !cache_body_complete(b);', 'o->partial = false;'),
     ('the Age that came is stored', 'src/cache/object.c', 'return f->id == F_AGE || (', 'return ('),
     ('If-Range is ignored', ANSWER, ' ||\n        !cond_range_allowed(&j->in->fields, &c, wall_now() / TICK_S))', ' || c.has_modified > 1)'),

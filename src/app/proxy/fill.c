@@ -79,13 +79,13 @@ static bool vary_known(struct job *j, const struct http_fields *f, struct slice 
 const char *fill_refused(struct job *j, struct fetch *t)
 {
     const struct http_response *r = &t->call.response;
-    struct fresh_request ask = j->ask;
     uint64_t total;
-    ask.range = ask.range || t->partner;
     fresh_rules_of(&t->rules, &r->fields, j->p->o.targets, j->route == ROUTE_REVERSE ? j->p->o.target_count : 0);
     const char *why = fresh_forbidden(r->status, &t->rules);
     if (why)
         return why; /* before the arithmetic: what passes through is to pass fast */
+    struct fresh_request ask = j->ask;
+    ask.range = ask.range || t->partner;
     fresh_compute(&t->info, r->status, &r->fields, &t->rules, t->request_ns, t->response_ns);
     why = fresh_unstorable(&ask, r->status, &r->fields, &t->rules, &t->info);
     if (!why)

@@ -209,7 +209,7 @@ static err_t fail(struct job *j, const struct cache_object *stale, err_t e, tick
 }
 
 /* 304 to our conditions. `*again` when it selects none of what we hold: then the request is repeated without them. */
-static err_t validated(struct job *j, struct fetch *t, struct fetch_terms *terms, bool *again, tick until)
+static err_t validated(struct job *j, struct fetch *t, const struct fetch_terms *terms, bool *again, tick until)
 {
     struct cache_object *old = NULL;
     for (int i = 0; i < terms->n && !old; i++)
@@ -292,7 +292,7 @@ static bool completes(struct job *j, struct fetch *t, struct cache_object *parti
     return false;
 }
 
-static err_t lead(struct job *, struct fetch *, struct cache_object *, struct fetch_terms *, tick until);
+static err_t lead(struct job *, struct fetch *, struct cache_object *, const struct fetch_terms *, tick until);
 
 /* What came back does not go with what is stored: once more, without conditions. */
 static err_t ask_plainly(struct job *j, struct fetch *t, tick until)
@@ -304,7 +304,8 @@ static err_t ask_plainly(struct job *j, struct fetch *t, tick until)
 }
 
 /* Takes the fetch over. */
-static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, struct fetch_terms *terms, tick until)
+static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, const struct fetch_terms *terms,
+                  tick until)
 {
     err_t e = fetch_ask(t, terms, until);
     if (e) {
@@ -389,8 +390,7 @@ static err_t fetch_round(struct job *j, struct cache_object *stale, bool alone, 
             t->flight = f;
             struct fetch_terms terms;
             make_terms(j, stale, &terms);
-            struct fetch_terms used = terms;
-            err_t e = lead(j, t, stale, &used, until);
+            err_t e = lead(j, t, stale, &terms, until);
             drop_terms(&terms, stale);
             return e;
         }
