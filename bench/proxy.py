@@ -24,6 +24,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, 'peers')]
+import network  # noqa: E402
 import serve  # noqa: E402
 from proxies import Proxy, harness, peers  # noqa: E402
 
@@ -207,7 +208,9 @@ def main():
     ap.add_argument('--rows', default='1k,1k-many,100k,uncached,tunnel')
     ap.add_argument('--servers', default='limit,l7,haproxy,nginx,varnish,ats,squid')
     ap.add_argument('--tunnel-servers', default='l7,haproxy,tinyproxy,squid')
+    network.add_option(ap)
     a = ap.parse_args()
+    network.enter(a.congestion)
     with tempfile.TemporaryDirectory(prefix='l7-bench-') as work:
         os.chmod(work, 0o777)
         root = os.path.join(work, 'site')

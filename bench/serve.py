@@ -25,6 +25,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tests', 'e2e'))
 import harness  # noqa: E402
+import network  # noqa: E402
 import peers  # noqa: E402
 
 TICK = os.sysconf('SC_CLK_TCK')
@@ -233,7 +234,9 @@ def main():
     ap.add_argument('--seconds', type=int, default=2)
     ap.add_argument('--rows', default='1k,1k-two-core,100k,10m,connection,idle')
     ap.add_argument('--servers', default='limit,l7,h2o,nginx-sendfile,nginx-nopush,nginx-read,lighttpd')
+    network.add_option(ap)
     a = ap.parse_args()
+    network.enter(a.congestion)
     names = a.servers.split(',')
     with tempfile.TemporaryDirectory(prefix='l7-bench-') as work:
         os.chmod(work, 0o755)
