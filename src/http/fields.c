@@ -116,7 +116,8 @@ const char *fields_value_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
     const __m128i low = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
-    for (const char *last = end - 16; end - p >= 16; p = p + 16 < last ? p + 16 : last) { /* the last two may overlap */
+    for (const char *last = end - p >= 16 ? end - 16 : p; end - p >= 16;
+         p = p + 16 < last ? p + 16 : last) { /* the last two may overlap */
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
         __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, low), v);
         __m128i stop = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del));
