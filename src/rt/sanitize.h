@@ -39,7 +39,7 @@ struct sanitize { /* of one context: a fiber, or a loop's own stack */
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* Memory that becomes a stack: frames of an earlier fiber there never returned, perhaps in a mapping that is gone. */
+/* Memory that becomes a stack, or is one no longer: frames of an earlier fiber there never returned. */
 static inline void sanitize_fresh(const void *low, size_t size)
 {
     (void)low, (void)size;

@@ -36,6 +36,7 @@ static struct stack *stack_make(unsigned k)
 static void stack_unmap(struct stack *s)
 {
     VALGRIND_STACK_DEREGISTER(s->valgrind);
+    sanitize_fresh(s->low, USABLE); /* for whoever maps something there next */
     munmap(s->low - GUARD, GUARD + USABLE);
 }
 
