@@ -45,13 +45,8 @@ static void chunk_drop(struct arena_chunk *c)
     }
 }
 
-void *arena_new(struct arena *a, size_t size, size_t align)
+void *arena_more(struct arena *a, size_t size)
 {
-    uintptr_t at = ((uintptr_t)a->at + align - 1) & ~(uintptr_t)(align - 1);
-    if (a->at && at + size >= at && at + size <= (uintptr_t)a->end) {
-        a->at = (char *)at + size;
-        return (void *)at;
-    }
     size_t cap = a->cap ? a->cap : ARENA_MAX;
     if (size > cap || a->used > cap - size)
         return NULL;

@@ -20,7 +20,16 @@ struct arena {
 
 enum { ARENA_MAX = 1 << 20, ARENA_CHUNK = 4096 };
 
-void *arena_new(struct arena *, size_t size, size_t align); /* not zeroed; NULL only past its cap */
+void *arena_more(struct arena *, size_t size); /* out of a chunk of its own or a new one: for arena_new */
+/* Not zeroed; NULL only past its cap. */
+static inline void *arena_new(struct arena *a, size_t size, size_t align)
+{
+    char *at = (char *)(((uintptr_t)a->at + align - 1) & ~(uintptr_t)(align - 1));
+    if (!a->at || at > a->end || size > (size_t)(a->end - at))
+        return arena_more(a, size);
+    a->at = at + size;
+    return at;
+}
 #define ARENA_NEW(arena, type)          ((type *)arena_new((arena), sizeof(type), _Alignof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_new((arena), sizeof(type) * (count), _Alignof(type)))
 

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 
-err_t buf_room(struct buf *b, size_t want, char **at)
+err_t buf_grow(struct buf *b, size_t want, char **at)
 {
     size_t max = b->max ? b->max : BUF_MAX;
     if (want > max || b->n > max - want)

@@ -18,8 +18,15 @@ struct buf {
 
 enum { BUF_MAX = 64 << 20 };
 
+MUST err_t buf_grow(struct buf *, size_t want, char **at); /* for buf_room */
 /* Room for `want` more bytes at `*at` (the caller then adds to n). E_TOO_LARGE past max, E_NO_MEMORY. */
-MUST err_t buf_room(struct buf *, size_t want, char **at);
+MUST static inline err_t buf_room(struct buf *b, size_t want, char **at)
+{
+    if (!b->p || want > b->cap - b->n || (b->max && want + b->n > b->max))
+        return buf_grow(b, want, at);
+    *at = b->p + b->n;
+    return NULL;
+}
 MUST err_t buf_add(struct buf *, struct slice);
 MUST err_t buf_add_all(struct buf *, const struct slice *, size_t n); /* all of them or none */
 MUST err_t buf_add_char(struct buf *, char);
