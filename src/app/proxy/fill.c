@@ -141,7 +141,8 @@ struct cache_object *fill_updated(struct job *j, struct fetch *t, struct cache_o
     struct http_fields stored = {0};
     if (head_strip(&all, &t->rules.cc, j->arena, &stored))
         return NULL;
-    bool known = vary_known(j, &all, &t->vary);
+    /* What no-cache or private names is not stored, Vary included: then nothing tells what it was. */
+    bool known = vary_known(j, &all, &t->vary) && (fields_has(&all, F_VARY) || !old->vary.n);
     struct cache_object *o = object_make(j, t, &stored, old->body);
     if (!o)
         return NULL;

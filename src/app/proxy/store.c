@@ -64,15 +64,19 @@ static void disk_spawn(struct proxy *p, struct disk_write *w)
 static void disk_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
 {
     struct disk_write *w = p->disk ? malloc(sizeof *w) : NULL;
-    bool begun = w && !cache_disk_begin(p->disk, o, &w->write);
-    if (flight_closed(f))
-        atomic_store(&o->invalid, true);
-    if (!begun) {
+    bool begun = w && !cache_disk_begin(p->disk, o, &w->write), outdated = flight_closed(f);
+    if (outdated) {
+        atomic_store(&o->invalid, true); /* for whoever has found it already */
+        cache_memory_remove(p->memory, o);
+    }
+    if (begun && outdated)
+        cache_disk_abandon(&w->write);
+    if (!begun || outdated) {
         free(w);
         return;
     }
     w->o = o;
-    disk_spawn(p, w); /* its file bears the mark, too */
+    disk_spawn(p, w);
 }
 
 void store_put(struct proxy *p, struct cache_flight *f, struct cache_object *o)
