@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    LATE_NEGATIVE = 5, /* edges -16u -8u -4u -2u -u, then u 2u 4u ... */
+    LATE_NEGATIVE = 4, /* edges -8u -4u -2u -u, then u 2u 4u ... */
     YOUNG = 32,        /* beats over which the base is a plain mean; afterwards it moves by 1/32 of the error */
     WARM = 8,          /* beats before the unit is chosen */
     UNIT_MIN = DETECTOR_OCTAVE, /* 1 us: below it nothing is worth telling apart */
@@ -17,8 +17,11 @@ enum {
 #define PRIOR_LOSS   0.05
 #define PRIOR_RUN_ON 0.25
 #define PRIOR_TAIL   0.25
+#define PRIOR_HELD   1e-4
 #define PRIOR_HITS   0.5  /* the weight of a prior hazard: as if half a survivor had been seen, at least one try */
 #define POOL_HITS    32.0 /* and at most of what the other senders tell */
+#define CHANCE       4.0  /* two standard deviations, squared: so far a belief and what is seen differ by chance */
+#define HELD_NEAR    4.0  /* mean deviations around a later beat's time: who comes then was held back */
 /* What the model does not know -- loss and delay are not quite independent, and where the rate lies between "two
    missing" and "three missing" no deadline has it -- experience corrects. The truth is taken to be the model's rate
    times a factor with a gamma prior of weight LEAN_PRIOR around 1: after as many alarms as the model foresaw it is
@@ -26,17 +29,22 @@ enum {
    by it, so in the long run the measured rate is the stated one whatever the path is like. */
 #define LEAN_PRIOR  1.0
 #define LEAN_OTHERS 4.0  /* how far others may lean on somebody */
-#define LEAN_MEMORY 32.0 /* mean times between alarms after which experience fades */
+#define LEAN_MEMORY 32.0 /* mean times between alarms after which experience fades; */
+#define LEAN_AGE    2.0  /* while younger, so many ages: what a model foresaw that had seen little is soon forgotten */
 #define LEAN_LEAST  (-4.0)
 #define LEAN_MOST   7.0
 #define SOLVE_TIMES 0.4 /* mean times between alarms after which the deadline is worked out again, at the latest */
 /* Where the rate falls by steps of one missing beat, a small error of the model would move the deadline by a whole
    interval to and fro, which costs more time than it saves alarms. A step whose rate is a little above the one asked
    for is taken, and one a little below is believed to be what it says, instead of leaning on it until the deadline
-   moves. Between two steps the rate hardly falls: there 15 % of it are not bought with milliseconds. */
+   moves. Between two steps the rate hardly falls: there 15 % of it are not bought with milliseconds. Where it falls
+   steeply, down to such a step, a 64th of an interval buys what it can, as far as a little below. */
 #define STEP_ABOVE        1.4
 #define FLAT_ABOVE        1.15
 #define STEP_BELOW        1.3
+#define STEEP             64
+#define STEEP_END         1.02
+#define EXACT             65536 /* parts of an interval to which a deadline is worked out */
 #define RUN_LEAST         1e-12 /* rarer runs are left out */
 #define TAIL_HAZARD_LEAST 0.02  /* no extrapolation steeper than this an octave: nature is not that kind */
 #define TAIL_HAZARD_MOST  0.5
@@ -164,6 +172,15 @@ static void learn_counts(struct detector *d, uint64_t jump, double late, tick ar
     d->beats++;
 }
 
+static void learn_beat(struct detector *d, uint64_t jump, double late, tick arrival)
+{
+    double n = round(late / d->period), rest = late - n * d->period, near = HELD_NEAR * (double)d->jitter;
+    bool held = n >= 1 && n <= DETECTOR_JUMP_MAX && near < d->period / 4 && fabs(rest) < near;
+    learn_counts(d, held ? jump + (uint64_t)n : jump, held ? rest : late, arrival);
+    if (held && jump == 1 && n < 2)
+        count_step(&d->held, chance_of(arrival, 0));
+}
+
 static void forget_half(struct detector *d, tick arrival)
 {
     d->beats /= 2;
@@ -171,6 +188,7 @@ static void forget_half(struct detector *d, tick arrival)
         count_halve(&d->late[i], chance_of(arrival, 1u + (uint32_t)i));
     for (int i = 0; i < DETECTOR_RUNS; i++)
         count_halve(&d->runs[i], chance_of(arrival, 101u + (uint32_t)i));
+    count_halve(&d->held, chance_of(arrival, 201));
 }
 
 /* An alpha-beta filter on the arrival times, with the error clipped so that one stray beat moves little. A beat
@@ -197,10 +215,11 @@ static double period_guess(const struct detector *d, uint64_t jump, tick arrival
     return (double)(arrival - d->base) / (double)jump;
 }
 
-/* `expected`: alarms, at the stated rate, in the time that this beat took. */
-static void learn_rate(struct detector *d, double expected, bool alarmed)
+/* `beat`: alarms, at the stated rate, from one beat to the next. */
+static void learn_rate(struct detector *d, double beat, uint64_t jump, bool alarmed)
 {
-    double keep = 1 - fmin(expected / LEAN_MEMORY, 1);
+    double expected = beat * (double)jump, memory = fmin(LEAN_MEMORY, LEAN_AGE * beat * d->beats);
+    double keep = 1 - fmin(expected / fmax(memory, 1), 1);
     d->foreseen = (float)(((double)d->foreseen + expected * (double)d->claim) * keep);
     d->alarms = (float)(((double)d->alarms + alarmed) * keep);
 }
@@ -223,13 +242,13 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
     follow_base(d, jump, foretold, late, alarmed);
     if (d->young >= WARM)
         follow_unit(d);
-    learn_counts(d, jump, late, arrival);
+    learn_beat(d, jump, late, arrival);
     double memory = fmax(MEMORY_LEAST, fmin(MEMORY_TARGETS / (aim->rate * d->period), 1 << 27));
     if (d->beats > memory)
         forget_half(d, arrival);
     if (aim->rate <= 0)
         return;
-    learn_rate(d, aim->rate * d->period * (double)jump, alarmed);
+    learn_rate(d, aim->rate * d->period, jump, alarmed);
     if (alarmed || --d->solve_in == 0)
         detector_solve(d, aim);
 }
@@ -237,6 +256,7 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
 /* Both survival functions at their edges, as logarithms. */
 struct survival {
     double late[DETECTOR_LATE], runs[DETECTOR_RUNS];
+    double swapped;    /* P(two beats changed places): then a jump by two ends with the first of them */
     double late_slope; /* d ln S / d ln x past the last edge */
     double run_slope;  /* ln of the hazard a step past the last edge */
     double edge[DETECTOR_LATE];
@@ -248,13 +268,13 @@ struct trials {
     double tried, survived;
 };
 
-/* The weight, in trials, of a belief that foretold `foreseen` of `tried` where `seen` were. Up to one standard
-   deviation is chance and leaves it as it is; beyond, the difference itself measures how far senders differ (the
-   estimate of James and Stein for one mean), so a belief that does not fit is given up as fast as evidence comes. */
+/* The weight, in trials, of a belief that foretold `foreseen` of `tried` where `seen` were. What may be chance leaves
+   it as it is; beyond, the difference itself measures how far senders differ (as in the estimate of James and Stein for
+   one mean), so a belief that does not fit is given up as fast as evidence comes. */
 static double weight_left(double weight, double tried, double seen, double foreseen, double variance)
 {
     double z2 = (seen - foreseen) * (seen - foreseen) / (variance + 1);
-    return z2 > 1 ? fmin(weight, fmax(1, tried / (z2 - 1))) : weight;
+    return z2 > CHANCE ? fmin(weight, fmax(1, tried / (z2 - CHANCE))) : weight;
 }
 
 /* The chance to go on: `prior` is corrected by what `all` senders of the class saw without this one, and that by what
@@ -360,7 +380,8 @@ static double mistakes(const struct survival *s, double period, double allow)
             sum += q; /* every longer jump is later than the deadline as well */
             break;
         }
-        sum += (q - next) * exp(late_ln(s, x));
+        double late = exp(late_ln(s, x)), swapped = m == 2 ? fmin(s->swapped, q - next) : 0;
+        sum += (q - next - swapped) * late + swapped * late * late;
         q = next;
     }
     return sum / (period * mean);
@@ -370,6 +391,10 @@ static void survive(const struct detector *d, const struct detector_class *all, 
 {
     survive_late(d, all, s);
     survive_runs(d, all, s);
+    struct trials own = {d->beats, count_get(d->held)}, pool = {0, 0};
+    if (all)
+        pool = (struct trials){all->beats, all->held};
+    s->swapped = 2 * hazard_of(own, pool, PRIOR_HELD);
     for (s->run_n = 0; s->run_n < RUN_TABLE; s->run_n++)
         if ((s->run[s->run_n] = (float)exp(runs_ln(s, s->run_n))) < (float)RUN_LEAST)
             break;
@@ -389,7 +414,7 @@ static double solve_for(const struct detector *d, const struct survival *s, doub
         low = high;
         high *= 2;
     }
-    for (double exact = fmax(s->edge[LATE_NEGATIVE] / 4, d->period / 1024); high - low > exact;) {
+    for (double exact = fmax(s->edge[LATE_NEGATIVE] / 4, d->period / EXACT); high - low > exact;) {
         double middle = (low + high) / 2;
         *(mistakes(s, d->period, middle) > rate ? &low : &high) = middle;
     }
@@ -402,16 +427,29 @@ static int class_of(double period)
     return e < 0 ? 0 : e < DETECTOR_CLASSES ? e : DETECTOR_CLASSES - 1;
 }
 
-/* ln of what the model is asked for, against what is stated. The others' alarms tell what factor to expect. */
+/* ln of what the model is asked for, against what is stated. The others' alarms tell what factor to expect; when they
+   tell of more than they may, only that much is believed, and not firmly. */
 static double lean(const struct detector *d, const struct detector_class *all)
 {
     double alarms = (double)d->alarms, foreseen = (double)d->foreseen;
     double theirs = all ? fmax(all->alarms - alarms, 0) : 0, model = all ? fmax(all->foreseen - foreseen, 0) : 0;
-    double factor = fmax(1 / LEAN_OTHERS, fmin(LEAN_OTHERS, (theirs + LEAN_PRIOR) / (model + LEAN_PRIOR)));
-    double weight = fmax(LEAN_PRIOR, fmin(POOL_HITS, theirs)), expected = foreseen * factor;
+    double told = (theirs + LEAN_PRIOR) / (model + LEAN_PRIOR);
+    double factor = fmax(1 / LEAN_OTHERS, fmin(LEAN_OTHERS, told)), expected = foreseen * factor;
+    bool firm = told <= LEAN_OTHERS && told >= 1 / LEAN_OTHERS;
+    double weight = firm ? fmax(LEAN_PRIOR, fmin(POOL_HITS, theirs)) : LEAN_PRIOR;
     weight = weight_left(weight, expected, alarms, expected, expected);
     double ln = log((foreseen + weight / factor) / (alarms + weight));
     return fmax(LEAN_LEAST, fmin(LEAN_MOST, ln));
+}
+
+static double choose(const struct detector *d, const struct survival *s, double ask)
+{
+    double allow = solve_for(d, s, ask);
+    double flat = solve_for(d, s, ask * FLAT_ABOVE), step = solve_for(d, s, ask * STEP_ABOVE);
+    allow = flat < allow - d->period / 64 ? flat : allow;
+    allow = step < allow - d->period / 2 ? step : allow;
+    double end = fmax(mistakes(s, d->period, allow + d->period / STEEP) * STEEP_END, ask / STEP_BELOW);
+    return end < mistakes(s, d->period, allow) ? solve_for(d, s, end) : allow;
 }
 
 void detector_solve(struct detector *d, const struct detector_aim *aim)
@@ -424,10 +462,7 @@ void detector_solve(struct detector *d, const struct detector_aim *aim)
     const struct detector_class *all = aim->others ? &aim->others->class[class_of(d->period)] : NULL;
     struct survival s;
     survive(d, all, &s);
-    double ask = aim->rate * exp(lean(d, all)), allow = solve_for(d, &s, ask);
-    double flat = solve_for(d, &s, ask * FLAT_ABOVE), step = solve_for(d, &s, ask * STEP_ABOVE);
-    allow = flat < allow - d->period / 64 ? flat : allow;
-    allow = step < allow - d->period / 2 ? step : allow;
+    double ask = aim->rate * exp(lean(d, all)), allow = choose(d, &s, ask);
     d->allow = (float)allow;
     d->claim = (float)(fmax(mistakes(&s, d->period, allow), ask / STEP_BELOW) / aim->rate);
 }
@@ -446,6 +481,7 @@ void detector_pool_add(struct detector_pool *pool, const struct detector *d)
     struct detector_class *c = &pool->class[class_of(d->period)];
     double runs = 0;
     c->beats += d->beats;
+    c->held += count_get(d->held);
     c->foreseen += (double)d->foreseen;
     c->alarms += (double)d->alarms;
     for (int i = DETECTOR_RUNS - 1; i >= 0; i--)

@@ -14,6 +14,11 @@
  * on with their last hazard: geometric for runs (bursts), a power law for delay (heavy tails), and pseudo-counts
  * stand for what has not been seen yet, so a young sender gets a patient deadline.
  *
+ * A beat that comes when a later one is due has been held back (reordering). For the silence before it that is the same
+ * as if beats had been missing, so it is learned as such a jump, and its lateness against the later time: in `late` it
+ * would be smeared over a whole octave. How many were held back by one interval is counted, `held`: as many again were
+ * overtaken by the next beat, and in both cases the silence ends with whichever of two beats comes first.
+ *
  * A model is never quite right, and where runs of lost beats make the rate jump there is no deadline that has the one
  * asked for. So the detector also learns from its own mistakes: it counts the alarms that the model foresaw and those
  * that were false, and asks the model for as much more or less. That holds the stated rate in the long run, whatever
@@ -33,7 +38,7 @@
 #include "base/clock.h"
 
 enum {
-    DETECTOR_LATE = 20,       /* bins of lateness */
+    DETECTOR_LATE = 19,       /* bins of lateness */
     DETECTOR_RUNS = 10,       /* bins of jumps */
     DETECTOR_JUMP_MAX = 1024, /* a longer silence is an outage, not loss: nothing is learned from it */
     DETECTOR_OCTAVE = 10,     /* log2 of the least lateness that a pool tells apart, ns */
@@ -57,11 +62,12 @@ struct detector {
     uint8_t young;                /* fresh beats since the beginning or the last re-basing, up to 255 */
     uint16_t late[DETECTOR_LATE]; /* floating counters, see detector.c */
     uint16_t runs[DETECTOR_RUNS];
+    uint16_t held;
 };
 
 /* What senders whose periods lie within one octave saw together. */
 struct detector_class {
-    double beats, foreseen, alarms, runs[DETECTOR_RUNS];         /* runs: at least so far */
+    double beats, foreseen, alarms, held, runs[DETECTOR_RUNS];   /* runs: at least so far */
     double late_tried[DETECTOR_OCTAVES], late[DETECTOR_OCTAVES]; /* later than 2^e ns, and than 2^(e + 1) as well */
 };
 struct detector_pool {

@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 
-enum { HEAD_SIZE = 4096, STORE_VERSION = 2 };
+enum { HEAD_SIZE = 4096, STORE_VERSION = 3 };
 static const char store_magic[8] = {'l', '7', 'b', 'e', 'a', 't', 's', '\n'};
 
 struct store_head {
