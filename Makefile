@@ -16,7 +16,7 @@ build: $(BUILD)/build.ninja ## the program, at build/l7
 
 $(BUILD)/build.ninja:
 	@tools/deps build
-	@meson setup $(BUILD) --prefix $(PREFIX) >$(BUILD).setup.log || { cat $(BUILD).setup.log; exit 1; }
+	@meson setup $(BUILD) --prefix $(PREFIX) -Dwhole=true >$(BUILD).setup.log || { cat $(BUILD).setup.log; exit 1; }
 	@rm -f $(BUILD).setup.log
 
 run: $(BUILD)/build.ninja ## everything at once on loopback: the lab
