@@ -73,7 +73,7 @@ MUTATIONS = [
     ('a POST stands for GET wherever it says its content is', LEAD, 'return slice_eq(j->key.text, named.text);', 'return true;'),
     ('authorized requests share a fetch', LEAD, 'j->ask.authorization || ', ''),
     ('others wait for what could not be shared', LEAD, '        mark(j);\n    flight_release', '        (void)mark;\n    flight_release'),
-    ('another variant is read along', LEAD, 'if (o && !closed && cache_vary_matches(o->vary, &j->in->fields)) {', 'if (o && !closed) {'),
+    ('another variant is read along', LEAD, 'if (usable && cache_vary_matches(o->vary, &j->in->fields)) {', 'if (usable) {'),
     ('what is stale at once is read along', LEAD, '.use == FRESH_SERVE && (!o', '.use != 99 && (!o'),
     ('a HEAD refreshes nothing', LEAD, '    head_came(j, t);\n    const', '    (void)head_came;\n    const'),
     ('a HEAD that differs changes nothing', LEAD, '                store_purge(j->p, &j->key, true);', '                continue;'),

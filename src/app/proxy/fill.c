@@ -207,7 +207,9 @@ static struct cache_object *final_object(struct fetch *t)
     struct cache_object *o = t->object;
     struct cache_body *body = o->body;
     if (body->length != CACHE_LENGTH_UNKNOWN && !t->partner) {
+        pthread_mutex_lock(&t->flight->lock); /* who looks along may just ask whether it is partial */
         cache_object_settle(o);
+        pthread_mutex_unlock(&t->flight->lock);
         return cache_object_ref(o);
     }
     struct cache_body *whole = t->partner ? cache_body_new(body->length) : cache_body_ref(body);

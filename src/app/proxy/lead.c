@@ -346,16 +346,16 @@ static err_t follow(struct job *j, struct cache_flight *f, struct cache_object *
         enum flight_state state = f->state;
         struct cache_object *o = state == FLIGHT_SHARED ? f->object : NULL;
         err_t failed = f->failed;
-        bool closed = f->closed;
+        bool usable = o && !f->closed && (!o->partial || f->done);
         pthread_mutex_unlock(&f->lock);
         if (state == FLIGHT_ASKING) {
             TRY(flight_wait(f, version, until));
             continue;
         }
-        if (o && !closed && cache_vary_matches(o->vary, &j->in->fields)) {
+        if (usable && cache_vary_matches(o->vary, &j->in->fields)) {
             struct fresh_info info = cache_object_info(o);
             j->verdict.ttl = fresh_ttl(&info, wall_now());
-            if (fresh_judge(&info, &j->ask, wall_now()).use == FRESH_SERVE && (!o->partial || f->done)) {
+            if (fresh_judge(&info, &j->ask, wall_now()).use == FRESH_SERVE) {
                 j->verdict.has_ttl = true;
                 j->verdict.collapsed = 1;
                 return along_follow(j, f, until);
