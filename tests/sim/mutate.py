@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """mutate.py -- breaks the rules of the cache one by one, and shows which requirement turns red each time.
 
-    mutate.py [WORD]    only the mutations whose description has WORD in it
+    mutate.py [WORD]     only the mutations whose description has WORD in it
+    mutate.py --check    only whether each text that would be broken stands in the sources, once
 
 Works on a copy of the tree below build/mutate; a rule that stands in two places is broken in both. A mutation that no row
 notices is a failure.
@@ -74,7 +75,7 @@ MUTATIONS = [
     ('authorized requests share a fetch', LEAD, 'j->ask.authorization || ', ''),
     ('others wait for what could not be shared', LEAD, '        mark(j);\n    flight_release', '        (void)mark;\n    flight_release'),
     ('another variant is read along', LEAD, 'if (usable && cache_vary_matches(o->vary, &j->in->fields)) {', 'if (usable) {'),
-    ('what is stale at once is read along', LEAD, '.use == FRESH_SERVE && (!o', '.use != 99 && (!o'),
+    ('what is stale at once is read along', LEAD, '&info, &j->ask, wall_now()).use == FRESH_SERVE) {', '&info, &j->ask, wall_now()).use != 99) {'),
     ('a HEAD refreshes nothing', LEAD, '    head_came(j, t);\n    const', '    (void)head_came;\n    const'),
     ('a HEAD that differs changes nothing', LEAD, '                store_purge(j->p, &j->key, true);', '                continue;'),
     ('nothing answers for an origin that is gone', LEAD, "return e != E_CANCELED && can_fall_back(j, stale, 0) ?", 'return e != E_CANCELED && can_fall_back(j, stale, 1) ?'),
@@ -148,12 +149,23 @@ def first_red():
     return None
 
 
-def change(what, path, old, new, before):
-    at = os.path.join(COPY, path)
+def text_with(what, at, old):
     with open(at) as f:
         text = f.read()
     if text.count(old) != 1:
-        raise SystemExit(f'{what}: {path} has the text {text.count(old)} times: {old!r}')
+        raise SystemExit(f'{what}: {at} has the text {text.count(old)} times: {old!r}')
+    return text
+
+
+def check():
+    for what, *edits in MUTATIONS:
+        for path, old in zip(edits[::3], edits[1::3]):
+            text_with(what, os.path.join(TOP, path), old)
+
+
+def change(what, path, old, new, before):
+    at = os.path.join(COPY, path)
+    text = text_with(what, at, old)
     before.setdefault(at, text)
     with open(at, 'w') as f:
         f.write(text.replace(old, new))
@@ -161,6 +173,9 @@ def change(what, path, old, new, before):
 
 def main():
     only = sys.argv[1] if len(sys.argv) > 1 else ''
+    check()
+    if only == '--check':
+        return
     copy()
     problem = build() or first_red()
     if problem:
