@@ -135,6 +135,9 @@ static const struct iovec *by_copy(const struct iovec *v, int n)
         total += v[i].iov_len;
     if (total > COPIES)
         return NULL;
+    copy = (struct iovec){NULL, 0};
+    if (total == 0)
+        return &copy;
     if (!copies.at || copies.used + total > COPIES) {
         copies_free();
         copies.at = pages_new(COPIES);
