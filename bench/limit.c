@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * limit.c -- what the kernel alone costs: a bare epoll loop that parses nothing and answers every read with a constant
- * response of the size asked for. No server can be cheaper; bench/serve.py puts it beside the others.
+ * response of the size asked for. No server that makes a system call for each read and write can be cheaper;
+ * bench/serve.py puts it beside the others.
  *
  *     bench_limit PORT BYTES [close]
  */

@@ -7,6 +7,12 @@
 #include "rt/internal.h"
 #include "rt/sys.h"
 
+/* Not the socket's end: worth a try by itself. */
+static bool passing(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOTSOCK;
+}
+
 /* As much as goes without waiting; the error of a socket that takes no more at all. */
 static err_t put(int fd, const char *p, size_t n, size_t *done)
 {
@@ -42,14 +48,19 @@ static err_t set_aside(int fd, struct slot *s, const char *p, size_t n)
     return NULL;
 }
 
-static void send_one(int fd, struct slot *s, const char *p, size_t n)
+/* The batch has made a try; what is left is tried alone, which tells a full socket from a call that was interrupted. */
+static void finish(struct sys_send *w)
 {
-    size_t done = 0;
+    struct slot *s = slot_find(w->fd);
+    size_t done = w->result > 0 ? (size_t)w->result : 0, more = 0;
     s->kept = false;
-    if (!s->failed && !s->unsent)
-        s->failed = put(fd, p, n, &done);
-    if (!s->failed && done < n)
-        s->failed = set_aside(fd, s, p + done, n - done);
+    if (w->result < 0 && !passing((int)-w->result))
+        s->failed = err_errno((int)-w->result);
+    else if (done < w->n)
+        s->failed = put(w->fd, w->p + done, w->n - done, &more);
+    done += more;
+    if (!s->failed && done < w->n)
+        s->failed = set_aside(w->fd, s, w->p + done, w->n - done);
 }
 
 bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n)
@@ -58,21 +69,23 @@ bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n)
     size_t total = 0;
     for (int i = 0; i < n; i++)
         total += v[i].iov_len;
-    if (total > OUTBOX_SMALL || s->unsent || s->failed)
+    if (total > OUTBOX_SMALL)
         return false;
-    if (o->writes == OUTBOX_WRITES || o->used + total > OUTBOX_BYTES)
+    bool behind = s->kept && o->write[o->writes - 1].fd == fd;
+    if ((s->kept || o->writes == OUTBOX_WRITES) && !behind)
         outbox_flush(loop_here);
+    if (o->used + total > OUTBOX_BYTES)
+        outbox_flush(loop_here), behind = false;
+    if (s->unsent || s->failed)
+        return false;
+    if (!behind)
+        o->write[o->writes++] = (struct sys_send){.fd = fd, .p = o->bytes + o->used};
     for (int i = 0; i < n; i++) {
         if (v[i].iov_len)
             memcpy(o->bytes + o->used, v[i].iov_base, v[i].iov_len);
         o->used += v[i].iov_len;
     }
-    if (o->writes && o->write[o->writes - 1].fd == fd) {
-        o->write[o->writes - 1].n += total;
-    } else {
-        o->write[o->writes].fd = fd;
-        o->write[o->writes++].n = total;
-    }
+    o->write[o->writes - 1].n += total;
     s->kept = true;
     return true;
 }
@@ -80,9 +93,10 @@ bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n)
 void outbox_flush(struct loop *l)
 {
     struct outbox *o = &l->outbox;
-    const char *at = o->bytes;
-    for (unsigned i = 0; i < o->writes; at += o->write[i++].n)
-        send_one(o->write[i].fd, slot_find(o->write[i].fd), at, o->write[i].n);
+    if (o->writes > 1)
+        sys_send_all(o->write, o->writes);
+    for (unsigned i = 0; i < o->writes; i++)
+        finish(&o->write[i]);
     o->writes = 0;
     o->used = 0;
 }

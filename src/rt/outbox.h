@@ -5,7 +5,9 @@
  * The kernel's way in from a socket and its way out to one are each about as large as the processor's instruction
  * cache. A loop that answers event after event goes through both again and again. When the small answers are kept back
  * until the turn's events have been handled, each way is gone through in a row, which is 2.6 % of a small request
- * (cohort scheduling: Larus and Parkes, USENIX 2002); and the answers to pipelined requests leave in one piece.
+ * (cohort scheduling: Larus and Parkes, USENIX 2002); the answers to pipelined requests leave in one piece; and all of
+ * them enter the kernel once (sys_send_all), which is a sixth. A batch has one write of each descriptor at most, since
+ * what follows a write that was cut short must wait for it.
  *
  * What is kept counts as written. Order is kept with all other operations on the descriptor, which send it first. What
  * the socket does not take at once waits in its slot for room; an error waits there for the next operation.
@@ -13,6 +15,7 @@
 #pragma once
 
 #include "rt/slot.h"
+#include "rt/sys.h"
 
 struct loop;
 struct iovec;
@@ -27,10 +30,7 @@ struct unsent { /* what the socket of a slot did not take */
 struct outbox { /* of a loop */
     unsigned writes;
     size_t used;
-    struct {
-        int fd;
-        size_t n;
-    } write[OUTBOX_WRITES];
+    struct sys_send write[OUTBOX_WRITES]; /* one a descriptor */
     char bytes[OUTBOX_BYTES];
 };
 

@@ -176,6 +176,7 @@ void sys_thread_done(void)
     if (lane.open)
         lane_close();
     copies_free();
+    sys_batch_done();
 }
 
 int sys_accept(int fd, struct sockaddr *a, socklen_t *len)

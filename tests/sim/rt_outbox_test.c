@@ -123,6 +123,36 @@ static void far_gets_slowly(const char *text)
     }
 }
 
+/* A batch has one write of each at most: what comes behind a short one must not pass it by. */
+static void takes_turns_body(void *arg)
+{
+    (void)arg;
+    connect_both();
+    int first = near_end, first_far = far_end;
+    connect_both();
+    int other = near_end, other_far = far_end;
+    unsigned long before = sim_calls();
+    near_end = first;
+    assert_ok(soon("one "));
+    near_end = other;
+    assert_ok(soon("between"));
+    assert_int_equal(sim_calls(), before);
+    near_end = first;
+    assert_ok(soon("two"));
+    assert_int_equal(sim_calls() - before, 2); /* the first two */
+    far_end = first_far;
+    far_gets("one ");
+    far_gets("two");
+    far_end = other_far;
+    far_gets("between");
+    io_close(first), io_close(first_far), io_close(other), io_close(other_far);
+}
+static void takes_turns(void **state)
+{
+    (void)state;
+    in_world(65536, takes_turns_body);
+}
+
 static void waits_for_room_body(void *arg)
 {
     (void)arg;
@@ -132,10 +162,10 @@ static void waits_for_room_body(void *arg)
     int other = near_end, other_far = far_end;
     near_end = first;
     assert_ok(soon("0123456789abc")); /* the window takes ten */
+    assert_ok(soon("def"));
     near_end = other;
     assert_ok(soon("between"));
     near_end = first;
-    assert_ok(soon("def"));
     assert_ok(fiber_yield());
     assert_true(io_unsent(first));
     assert_false(io_unsent(other));
@@ -228,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaves_at_the_end_of_the_turn),
         cmocka_unit_test(keeps_order),
+        cmocka_unit_test(takes_turns),
         cmocka_unit_test(waits_for_room),
         cmocka_unit_test(tells_errors_later),
         cmocka_unit_test(loses_what_nobody_takes),
