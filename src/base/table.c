@@ -77,11 +77,6 @@ struct table_link *table_first(const struct table *t, uint64_t hash)
     return t->size ? matching(t->buckets[hash & (t->size - 1)], hash) : NULL;
 }
 
-struct table_link *table_guess(const struct table *t, uint64_t hash)
-{
-    return t->size ? t->buckets[hash & (t->size - 1)] : NULL;
-}
-
 struct table_link *table_next(const struct table_link *l, uint64_t hash)
 {
     return matching(l->next, hash);

@@ -28,8 +28,6 @@ void table_add(struct table *, struct table_link *, uint64_t hash);
 void table_remove(struct table *, struct table_link *); /* must be in the table */
 struct table_link *table_first(const struct table *, uint64_t hash);
 struct table_link *table_next(const struct table_link *, uint64_t hash);
-/* The entry that is most likely the one, which has not been looked at: to have its memory fetched ahead. Or NULL. */
-struct table_link *table_guess(const struct table *, uint64_t hash);
 
 /* Walk over all entries; `fn` may remove the entry it is given, and no other. */
 void table_each(struct table *, void (*fn)(struct table_link *, void *arg), void *arg);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "base/table.h"
 #include "cache/disk.h"
 
 /* Names must be the same after a restart, so their hash has a fixed seed; a collision only displaces a file, because

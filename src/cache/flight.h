@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "base/table.h"
 #include "cache/object.h"
 #include "rt/loop.h"
 

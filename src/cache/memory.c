@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "cache/index.h"
 
 /* 64 shards: with two dozen loops two rarely meet. A hit count of 3 is as much as S3-FIFO looks at; counting to 7 gains
    0.3 points where popularity stands still and loses 1.5 where it moves fast. The small queue has a twentieth of the
@@ -13,7 +14,7 @@ enum { SHARDS = 64, HITS_MAX = 3, SMALL_PART = 20, GHOST_MIN = 1 << 12, VARIANTS
 
 struct shard {
     pthread_mutex_t lock;
-    struct table table;
+    struct cache_index index;
 };
 struct ghost {
     uint32_t print, when;
@@ -52,7 +53,7 @@ err_t cache_memory_new(uint64_t capacity, const struct cache_memory_hooks *hooks
     bool ok = m->ghosts != NULL;
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&m->shard[i].lock, NULL);
-        ok = !table_init(&m->shard[i].table, 16) && ok;
+        ok = !cache_index_init(&m->shard[i].index) && ok;
     }
     if (!ok) {
         cache_memory_free(m);
@@ -62,20 +63,15 @@ err_t cache_memory_new(uint64_t capacity, const struct cache_memory_hooks *hooks
     return NULL;
 }
 
-static void drop_entry(struct table_link *l, void *arg)
-{
-    table_remove(arg, l);
-    cache_object_unref(LIST_ENTRY(l, struct cache_object, link));
-}
-
 void cache_memory_free(struct cache_memory *m)
 {
     if (!m)
         return;
     for (int i = 0; i < SHARDS; i++) {
-        if (m->shard[i].table.buckets)
-            table_each(&m->shard[i].table, drop_entry, &m->shard[i].table);
-        table_done(&m->shard[i].table);
+        struct cache_index *x = &m->shard[i].index;
+        for (size_t k = 0; x->slots && k < x->size; k++)
+            cache_object_unref(x->slots[k].object);
+        cache_index_done(x);
         pthread_mutex_destroy(&m->shard[i].lock);
     }
     pthread_mutex_destroy(&m->lock);
@@ -105,11 +101,9 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
     struct cache_object *best = NULL;
     bool any = false;
     pthread_mutex_lock(&s->lock);
-    struct table_link *guess = table_guess(&s->table, key->hash);
-    if (guess)
-        fetch_ahead(&LIST_ENTRY(guess, struct cache_object, link)->magic, AHEAD_OBJECT);
-    for (struct table_link *l = table_first(&s->table, key->hash); l; l = table_next(l, key->hash)) {
-        struct cache_object *o = LIST_ENTRY(l, struct cache_object, link);
+    for (struct cache_slot *at = cache_index_first(&s->index, key->hash); at; at = cache_index_next(&s->index, at)) {
+        struct cache_object *o = at->object;
+        fetch_ahead(&o->magic, AHEAD_OBJECT);
         if (!slice_eq(o->key, key->text))
             continue;
         any = true;
@@ -117,8 +111,6 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
         if ((!o->vary.n || cache_vary_matches(o->vary, request)) &&
             (!best || (!best->vary.n && o->vary.n) || (!best->vary.n == !o->vary.n && newer(o, best))))
             best = o;
-        if (!o->twin)
-            break;
     }
     if (best)
         cache_object_ref(best);
@@ -138,11 +130,10 @@ int cache_memory_variants(struct cache_memory *m, const struct cache_key *key, s
     struct shard *s = shard_of(m, key->hash);
     int n = 0;
     pthread_mutex_lock(&s->lock);
-    for (struct table_link *l = table_first(&s->table, key->hash); l && n < max; l = table_next(l, key->hash)) {
-        struct cache_object *o = LIST_ENTRY(l, struct cache_object, link);
-        if (slice_eq(o->key, key->text))
-            out[n++] = cache_object_ref(o);
-    }
+    struct cache_slot *at = cache_index_first(&s->index, key->hash);
+    for (; at && n < max; at = cache_index_next(&s->index, at))
+        if (slice_eq(at->object->key, key->text))
+            out[n++] = cache_object_ref(at->object);
     pthread_mutex_unlock(&s->lock);
     return n;
 }
@@ -203,22 +194,24 @@ static void unindex(struct cache_memory *m, struct cache_object *o)
 {
     struct shard *s = shard_of(m, o->hash);
     pthread_mutex_lock(&s->lock);
-    table_remove(&s->table, &o->link);
+    cache_index_remove(&s->index, o->hash, o);
     pthread_mutex_unlock(&s->lock);
     o->indexed = false;
     queue_take(m, o);
 }
 
-static void index_add(struct cache_memory *m, struct cache_object *o, bool main)
+/* Takes a reference. False when there is no memory for its place: then it is not kept. */
+static bool index_add(struct cache_memory *m, struct cache_object *o, bool main)
 {
     struct shard *s = shard_of(m, o->hash);
-    o->indexed = true;
     pthread_mutex_lock(&s->lock);
-    for (struct table_link *l = table_first(&s->table, o->hash); l; l = table_next(l, o->hash))
-        o->twin = LIST_ENTRY(l, struct cache_object, link)->twin = true;
-    table_add(&s->table, &o->link, o->hash);
+    o->indexed = cache_index_add(&s->index, o->hash, o);
+    if (o->indexed)
+        cache_object_ref(o);
     pthread_mutex_unlock(&s->lock);
-    queue_add(m, o, main);
+    if (o->indexed)
+        queue_add(m, o, main);
+    return o->indexed;
 }
 
 /* The object that leaves next, taken out of the index, under m->lock; NULL when the tier is empty. */
@@ -278,11 +271,10 @@ static struct cache_object *same(struct cache_memory *m, const struct cache_obje
     struct shard *s = shard_of(m, o->hash);
     struct cache_object *found = NULL;
     pthread_mutex_lock(&s->lock);
-    for (struct table_link *l = table_first(&s->table, o->hash); l && !found; l = table_next(l, o->hash)) {
-        struct cache_object *c = LIST_ENTRY(l, struct cache_object, link);
-        if (slice_eq(c->key, o->key) && slice_eq(c->vary, o->vary))
-            found = c;
-    }
+    struct cache_slot *at = cache_index_first(&s->index, o->hash);
+    for (; at && !found; at = cache_index_next(&s->index, at))
+        if (slice_eq(at->object->key, o->key) && slice_eq(at->object->vary, o->vary))
+            found = at->object;
     pthread_mutex_unlock(&s->lock);
     return found;
 }
@@ -294,8 +286,8 @@ static struct cache_object *surplus_variant(struct cache_memory *m, const struct
     struct cache_object *oldest = NULL;
     int n = 0;
     pthread_mutex_lock(&s->lock);
-    for (struct table_link *l = table_first(&s->table, o->hash); l; l = table_next(l, o->hash)) {
-        struct cache_object *c = LIST_ENTRY(l, struct cache_object, link);
+    for (struct cache_slot *at = cache_index_first(&s->index, o->hash); at; at = cache_index_next(&s->index, at)) {
+        struct cache_object *c = at->object;
         if (slice_eq(c->key, o->key)) {
             n++;
             oldest = !oldest || newer(oldest, c) ? c : oldest;
@@ -317,10 +309,10 @@ bool cache_memory_put(struct cache_memory *m, struct cache_object *o)
         old = surplus_variant(m, o);
     if (old)
         unindex(m, old);
-    index_add(m, cache_object_ref(o), main);
+    bool in = index_add(m, o, main);
     pthread_mutex_unlock(&m->lock);
     cache_object_unref(old);
-    return true;
+    return in;
 }
 
 bool cache_memory_replace(struct cache_memory *m, struct cache_object *old, struct cache_object *fresh)
@@ -331,7 +323,7 @@ bool cache_memory_replace(struct cache_memory *m, struct cache_object *old, stru
         bool main = old->in_main;
         unindex(m, old);
         atomic_store(&fresh->hits, atomic_load(&old->hits));
-        index_add(m, cache_object_ref(fresh), main);
+        (void)index_add(m, fresh, main);
     }
     pthread_mutex_unlock(&m->lock);
     if (there)
@@ -370,13 +362,13 @@ struct gather {
     bool soft;
 };
 
-static void gather_one(struct table_link *l, void *arg)
+static void gather(struct gather *g, const struct cache_index *x)
 {
-    struct gather *g = arg;
-    struct cache_object *o = LIST_ENTRY(l, struct cache_object, link);
-    bool wanted = slice_starts(o->key, g->prefix) && !(g->soft && atomic_load(&o->invalid));
-    if (wanted && g->n < (int)(sizeof g->v / sizeof g->v[0]))
-        g->v[g->n++] = cache_object_ref(o);
+    for (size_t i = 0; i < x->size && g->n < (int)(sizeof g->v / sizeof g->v[0]); i++) {
+        struct cache_object *o = x->slots[i].object;
+        if (o && slice_starts(o->key, g->prefix) && !(g->soft && atomic_load(&o->invalid)))
+            g->v[g->n++] = cache_object_ref(o);
+    }
 }
 
 int cache_memory_purge_prefix(struct cache_memory *m, struct slice prefix, bool soft)
@@ -387,7 +379,7 @@ int cache_memory_purge_prefix(struct cache_memory *m, struct slice prefix, bool 
         do {
             g = (struct gather){.prefix = prefix, .soft = soft};
             pthread_mutex_lock(&m->shard[i].lock);
-            table_each(&m->shard[i].table, gather_one, &g);
+            gather(&g, &m->shard[i].index);
             pthread_mutex_unlock(&m->shard[i].lock);
             for (int k = 0; k < g.n; k++) {
                 atomic_store(&g.v[k]->invalid, true);

@@ -10,7 +10,6 @@
 #pragma once
 
 #include "base/list.h"
-#include "base/table.h"
 #include "cache/body.h"
 #include "cache/key.h"
 #include "http/fresh.h"
@@ -31,9 +30,7 @@ struct cache_object {
     atomic_bool revalidating; /* one background validation at a time */
     bool partial;             /* the body has holes or an end that was not seen */
     bool short_end;           /* partial, and ends sooner than its origin says: the whole length is unknown */
-    bool in_main, indexed;    /* owned by the index (memory.c), as are `twin`, `link` and `queue` */
-    bool twin;                /* there may be others of the same key */
-    struct table_link link;
+    bool in_main, indexed;    /* owned by the index (memory.c), as is `queue` */
     struct slice key, vary;
     struct slice start; /* "HTTP/1.1 200 OK\r\n", then `head` */
     struct slice whole; /* the body, when it is complete and in one piece; else empty */
