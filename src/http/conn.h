@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "http/h1_work.h"
 #include "http/server.h"
+#include "rt/loop.h"
 #include "rt/park.h"
 #include "rt/scope.h"
 #include "rt/waitq.h"
@@ -25,7 +26,7 @@ enum conn_flags {
 
 struct conn {
     struct parked parked;
-    struct list idle; /* in the loop's list while parked, longest idle first */
+    struct list idle; /* in the loop's list while parked, longest idle first; or among those that leave */
     struct server_loop *home;
     struct stream *stream;
     struct stream_tcp tcp;
@@ -50,6 +51,8 @@ struct server_loop { /* one a worker */
     struct server *server;
     struct site_use *use; /* the current one */
     struct list idle;     /* of struct conn */
+    struct list leaving;  /* who will be closed when this turn's writes have been sent */
+    struct note leave;
     struct scope accepting;
     struct waitq turn; /* serial mode: the accept fiber waits here for the connection to end */
     struct h1_spare spare;

@@ -14,6 +14,7 @@
 #include "rt/worker.h"
 
 enum {
+    ACCEPT = 64,   /* connections let in before the first of them is served */
     EVICT = 32,    /* idle connections closed at once when descriptors or connections run out */
     UNHEARD = 32,  /* reads of what somebody says who is turned away */
     RETRY_MS = 50, /* until the next try when none could be closed */
@@ -170,12 +171,36 @@ static err_t set_up(struct conn *c)
     return e;
 }
 
-/* From its fiber: after what it was told already. */
-static void conn_end(struct conn *c)
+static void settle_fiber(void *arg)
 {
-    err_t e = c->stream ? io_settle(c->tcp.fd, now() + c->home->server->o.body_timeout) : NULL;
+    struct conn *c = arg;
+    err_t e = io_settle(c->tcp.fd, now() + c->home->server->o.body_timeout);
     (void)e; /* it is gone, or it does not read */
     conn_close(c);
+}
+
+/* What they were told last has been sent by now; only who did not take all of it needs a fiber to wait in. */
+static void all_leave(struct note *n)
+{
+    struct server_loop *l = LIST_ENTRY(n, struct server_loop, leave);
+    while (!list_empty(&l->leaving)) {
+        struct conn *c = LIST_ENTRY(l->leaving.next, struct conn, idle);
+        list_remove(&c->idle);
+        if (!io_unsent(c->tcp.fd) || scope_spawn(loop_scope(loop_self()), "settle", settle_fiber, c))
+            conn_close(c);
+    }
+}
+
+static void conn_end(struct conn *c)
+{
+    struct server_loop *l = c->home;
+    if (!c->stream || !io_unsent(c->tcp.fd)) {
+        conn_close(c);
+        return;
+    }
+    if (list_empty(&l->leaving))
+        loop_later(&l->leave);
+    list_add_last(&l->leaving, &c->idle);
 }
 
 static void conn_fiber(void *arg)
@@ -258,13 +283,9 @@ static void turn_away(struct conn *c, bool secure)
 
 /* ---- Accepting ---- */
 
-static void welcome(struct server_loop *l, int fd, const struct addr *peer, const struct listen_point *p)
+static void welcome(struct conn *c)
 {
-    struct conn *c = conn_new(l, fd, peer, p);
-    if (!c) {
-        io_close(fd);
-        return;
-    }
+    struct server_loop *l = c->home;
     bool secure = l->use->site->tls != NULL;
     if (!admit(l, c)) {
         turn_away(c, secure);
@@ -301,17 +322,41 @@ struct acceptor {
     int fd;
 };
 
-static err_t accept_next(struct acceptor *a)
+static void take_in(const struct acceptor *a, int fd, const struct addr *peer, struct list *line)
+{
+    struct conn *c = conn_new(a->loop, fd, peer, a->point);
+    if (c)
+        list_add_last(line, &c->idle);
+    else
+        io_close(fd);
+}
+
+static void welcome_all(struct list *line)
+{
+    while (!list_empty(line)) {
+        struct conn *c = LIST_ENTRY(line->next, struct conn, idle);
+        list_remove(&c->idle);
+        welcome(c);
+    }
+}
+
+/* Some are let in in a row, then served in a row: each half has its code in the processor's cache (rt/outbox.h). */
+static err_t accept_some(struct acceptor *a)
 {
     struct server_loop *l = a->loop;
+    struct list line;
     struct addr peer;
     int fd;
+    list_init(&line);
     while (l->server->o.serial && l->open)
         TRY(waitq_wait(&l->turn, TICK_NEVER));
     err_t e = io_accept(a->fd, &fd, &peer, TICK_NEVER);
     if (e)
         return e == E_CANCELED ? e : recover(l, e);
-    welcome(l, fd, &peer, a->point);
+    take_in(a, fd, &peer, &line);
+    for (int n = 1; n < ACCEPT && !l->server->o.serial && !io_accept_now(a->fd, &fd, &peer); n++)
+        take_in(a, fd, &peer, &line);
+    welcome_all(&line);
     return NULL;
 }
 
@@ -319,12 +364,15 @@ static void accept_fiber(void *arg)
 {
     struct acceptor a = *(struct acceptor *)arg;
     free(arg);
-    while (!accept_next(&a))
+    while (!accept_some(&a))
         continue;
     /* Draining: who stands in line already is still served, and nobody else gets in. */
+    struct list line;
     struct addr peer;
+    list_init(&line);
     for (int fd; !io_accept_now(a.fd, &fd, &peer);)
-        welcome(a.loop, fd, &peer, a.point);
+        take_in(&a, fd, &peer, &line);
+    welcome_all(&line);
     listen_stop(a.point, worker_index());
 }
 
@@ -342,6 +390,8 @@ static void loop_init(struct server_loop *l, struct server *s)
 {
     l->server = s;
     list_init(&l->idle);
+    list_init(&l->leaving);
+    l->leave.run = all_leave;
     waitq_init(&l->turn);
 }
 
@@ -352,8 +402,10 @@ err_t server_listen(struct server *s, const struct listen_point *p)
     if (!a)
         return E_NO_MEMORY;
     *a = (struct acceptor){l, p, listen_fd(p, worker_index())};
-    if (!l->started)
+    if (!l->started) {
         scope_open(&l->accepting);
+        io_expect_many();
+    }
     err_t e = scope_spawn(&l->accepting, "accept", accept_fiber, a);
     if (e) {
         free(a);

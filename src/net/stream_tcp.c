@@ -58,12 +58,12 @@ static err_t tcp_finish(struct stream *s, tick until)
 
 static void tcp_close(struct stream *s)
 {
-    io_close(fd_of(s));
+    io_close_soon(fd_of(s));
 }
 
 static void tcp_close_and_free(struct stream *s)
 {
-    io_close(fd_of(s));
+    io_close_soon(fd_of(s));
     free(s);
 }
 

@@ -56,6 +56,7 @@ struct loop {
     const char *high_water_name;
     bool census;
     _Atomic(struct note *) posts;
+    struct note *later;
     struct sanitize sanitize;
     void *signal_stack;
     struct loop_end *ends;

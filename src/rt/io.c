@@ -177,20 +177,25 @@ err_t io_writev(int fd, struct iovec *v, int n, tick until)
     return write_all(fd, v, n, false, until);
 }
 
-err_t io_writev_soon(int fd, struct iovec *v, int n, tick until)
+static err_t write_soon(int fd, struct iovec *v, int n, bool last, tick until)
 {
     struct slot *s = slot_find(fd);
-    if (!s || !outbox_keep(fd, s, v, n))
-        return write_all(fd, v, n, false, until);
+    if (!s || !outbox_keep(fd, s, v, n, last))
+        return write_all(fd, v, n, last, until);
     err_t e = fiber_spend();
     if (e)
         io_left = 0;
     return e;
 }
 
+err_t io_writev_soon(int fd, struct iovec *v, int n, tick until)
+{
+    return write_soon(fd, v, n, false, until);
+}
+
 err_t io_writev_last(int fd, struct iovec *v, int n, tick until)
 {
-    return write_all(fd, v, n, true, until);
+    return write_soon(fd, v, n, true, until);
 }
 
 err_t io_write_now(int fd, const void *p, size_t n, size_t *put)
@@ -377,19 +382,40 @@ err_t io_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, unsigned *se
     return fiber_spend();
 }
 
+void io_expect_many(void)
+{
+    sys_batch_open();
+}
+
 void io_forget(int fd)
 {
     slot_forget(fd);
 }
 
-void io_close(int fd)
+static void forget(int fd)
 {
-    struct slot *s = loop_here ? slot_find(fd) : NULL;
+    struct slot *s = slot_find(fd);
     if (s) {
         outbox_drop(fd, s);
         slot_forget(fd);
     }
+}
+
+void io_close(int fd)
+{
+    if (loop_here)
+        forget(fd);
     sys_close(fd);
+}
+
+void io_close_soon(int fd)
+{
+    if (!loop_here) {
+        sys_close(fd);
+        return;
+    }
+    forget(fd);
+    outbox_close(fd);
 }
 
 void io_finish(int fd)

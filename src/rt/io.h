@@ -50,6 +50,10 @@ MUST err_t io_send_pages(int fd, struct iovec *before, int count, const char *, 
 /* Move up to `cap` bytes from one descriptor to another, one of which is a pipe, by splice(2). got 0 = end. */
 MUST err_t io_splice(int from, int to, size_t cap, size_t *got, tick until);
 
+/* This thread will have many sockets to write to and to close: from now on what io_writev_soon and io_close_soon keep
+   back enters the kernel in batches, where it can do that. Takes a descriptor. */
+void io_expect_many(void);
+
 MUST err_t io_accept(int fd, int *conn, struct addr *peer, tick until); /* CLOEXEC and non-blocking */
 MUST err_t io_accept_now(int fd, int *conn, struct addr *peer);         /* never waits: E_TIMEOUT when none is there */
 MUST err_t io_connect(int fd, const struct addr *, tick until);
@@ -60,6 +64,9 @@ MUST err_t io_recvmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned
 MUST err_t io_sendmmsg(int fd, struct mmsghdr *, unsigned n, int flags, unsigned *sent, tick until);
 
 void io_close(int fd);
+/* The same for a socket whose number need not be free at once: with others, when this turn's events have been handled
+   (rt/outbox.h). Nothing may be done with it any more. */
+void io_close_soon(int fd);
 /* Out of the poller, with nobody waiting: a foreign library (c-ares) is about to close it, or it is busy enough not to
    need watching. The next wait puts it back. */
 void io_forget(int fd);

@@ -105,6 +105,7 @@ void loop_close(struct loop *l)
         l->ends = end->next;
         end->run(end);
     }
+    outbox_flush(l);
     stack_cache_done(&l->stacks);
     slots_done(&l->slots);
     sys_thread_done();
@@ -202,6 +203,14 @@ void loop_post(struct loop *l, struct note *n)
         poll_alarm(l->poller); /* whoever posted the first of a batch rings */
 }
 
+static void run_notes(struct note *first)
+{
+    for (struct note *next; first; first = next) {
+        next = first->next;
+        first->run(first);
+    }
+}
+
 void loop_run_posts(struct loop *l)
 {
     if (!atomic_load_explicit(&l->posts, memory_order_relaxed))
@@ -212,9 +221,22 @@ void loop_run_posts(struct loop *l)
         n->next = first;
         first = n;
     }
-    for (struct note *next; first; first = next) {
-        next = first->next;
-        first->run(first);
+    run_notes(first);
+}
+
+void loop_later(struct note *n)
+{
+    n->next = loop_here->later;
+    loop_here->later = n;
+}
+
+static void flush(struct loop *l)
+{
+    outbox_flush(l);
+    for (struct note *first; (first = l->later);) {
+        l->later = NULL;
+        run_notes(first);
+        outbox_flush(l);
     }
 }
 
@@ -246,15 +268,15 @@ static void turn(struct loop *l)
             ran = true;
         }
     }
-    outbox_flush(l);
+    flush(l);
     loop_run_posts(l);
     timer_wheel_run(&l->timers, l->now);
-    if (l->ready)
+    if (l->ready) {
         run_ready(l);
-    else if (!ran)
-        return;
-    outbox_flush(l);
-    if (clock_now() - l->now > LONG_TURN)
+        ran = true;
+    }
+    flush(l);
+    if (ran && clock_now() - l->now > LONG_TURN)
         stat_add(STAT_LONG_TURNS, 1);
 }
 

@@ -14,12 +14,12 @@ static bool passing(int error)
 }
 
 /* As much as goes without waiting; the error of a socket that takes no more at all. */
-static err_t put(int fd, const char *p, size_t n, size_t *done)
+static err_t put(int fd, const char *p, size_t n, bool last, size_t *done)
 {
     *done = 0;
     while (*done < n) {
         struct iovec v = {(void *)(uintptr_t)(p + *done), n - *done};
-        ssize_t k = sys_writev(fd, &v, 1, false);
+        ssize_t k = sys_writev(fd, &v, 1, last);
         if (k >= 0)
             *done += (size_t)k;
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -30,18 +30,15 @@ static err_t put(int fd, const char *p, size_t n, size_t *done)
     return NULL;
 }
 
-/* It waits in the slot, behind what is there already, until the poller tells of room. */
+/* It waits in the slot until the poller tells of room. */
 static err_t set_aside(int fd, struct slot *s, const char *p, size_t n)
 {
-    struct unsent *u = s->unsent;
-    size_t before = u ? u->n : 0;
-    u = realloc(u, sizeof *u + before + n);
+    struct unsent *u = malloc(sizeof *u + n);
     if (!u)
         return E_NO_MEMORY;
-    if (!before)
-        u->at = 0;
-    u->n = before + n;
-    memcpy(u->bytes + before, p, n);
+    u->at = 0;
+    u->n = n;
+    memcpy(u->bytes, p, n);
     s->unsent = u;
     TRY(slot_watch(fd, s, IO_WRITE));
     s->writable = false;
@@ -57,13 +54,13 @@ static void finish(struct sys_send *w)
     if (w->result < 0 && !passing((int)-w->result))
         s->failed = err_errno((int)-w->result);
     else if (done < w->n)
-        s->failed = put(w->fd, w->p + done, w->n - done, &more);
+        s->failed = put(w->fd, w->p + done, w->n - done, w->last, &more);
     done += more;
     if (!s->failed && done < w->n)
         s->failed = set_aside(w->fd, s, w->p + done, w->n - done);
 }
 
-bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n)
+bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n, bool last)
 {
     struct outbox *o = &loop_here->outbox;
     size_t total = 0;
@@ -86,6 +83,7 @@ bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n)
         o->used += v[i].iov_len;
     }
     o->write[o->writes - 1].n += total;
+    o->write[o->writes - 1].last = last;
     s->kept = true;
     return true;
 }
@@ -99,6 +97,17 @@ void outbox_flush(struct loop *l)
         finish(&o->write[i]);
     o->writes = 0;
     o->used = 0;
+    if (o->closes)
+        sys_close_all(o->close, o->closes);
+    o->closes = 0;
+}
+
+void outbox_close(int fd)
+{
+    struct outbox *o = &loop_here->outbox;
+    if (o->closes == OUTBOX_CLOSES)
+        outbox_flush(loop_here);
+    o->close[o->closes++] = fd;
 }
 
 void outbox_go_on(int fd, struct slot *s)
@@ -106,7 +115,7 @@ void outbox_go_on(int fd, struct slot *s)
     struct unsent *u = s->unsent;
     size_t done = 0;
     if (!s->failed)
-        s->failed = put(fd, u->bytes + u->at, u->n - u->at, &done);
+        s->failed = put(fd, u->bytes + u->at, u->n - u->at, false, &done);
     u->at += done;
     s->writable = u->at == u->n || s->failed;
     if (!s->writable)

@@ -19,7 +19,9 @@ ssize_t sys_sendfile(int fd, int file, off_t *off, size_t n);
 ssize_t sys_splice(int from, int to, size_t n);
 /* send(2) of memory as base/pages.h makes it: by reference where the kernel can do that. */
 ssize_t sys_send_pages(int fd, const struct iovec *before, int count, const void *, size_t n);
-/* Many send(2), none of which waits, by one entry into the kernel. Where that cannot be had they stay untried. */
+/* Once this thread has opened its batches: many send(2), none of which waits, by one entry into the kernel. Otherwise,
+   and where that cannot be had, they stay untried. Opening takes a descriptor and maps a library. */
+void sys_batch_open(void);
 struct sys_send {
     int fd;
     bool last; /* as above */
@@ -28,8 +30,9 @@ struct sys_send {
     ssize_t result; /* bytes taken, or minus errno; -EAGAIN also when it was not tried */
 };
 void sys_send_all(struct sys_send *, unsigned n);
+void sys_close_all(int *fds, unsigned n); /* the same for close(2), which is always done; the array is used up */
 void sys_batch_done(void);
-void sys_thread_done(void); /* frees what this thread keeps for these two */
+void sys_thread_done(void); /* frees what this thread keeps for all these */
 int sys_accept(int fd, struct sockaddr *, socklen_t *);
 int sys_connect(int fd, const struct sockaddr *, socklen_t);
 int sys_connect_result(int fd); /* SO_ERROR: 0 or an errno value */

@@ -5,10 +5,11 @@
  * Waiting stays with epoll. None of these calls waits either, so each is over, in order, before the entry returns, and
  * no buffer has to outlive it. What is saved is the way in and out, which on processors that need Spectre's mitigations
  * costs more than parsing a small request. Where io_uring is forbidden (containers, kernel.io_uring_disabled) or too
- * old (before Linux 6.1) nothing is tried here, and callers make one call after the other.
+ * old (before Linux 6.1) nothing is tried here, and one call is made after the other.
  */
 #include <errno.h>
 #include <liburing.h>
+#include <unistd.h>
 
 #include "rt/sys.h"
 
@@ -16,30 +17,28 @@ enum { RING = 64 };
 
 static _Thread_local struct {
     struct io_uring uring;
-    enum { UNTRIED, OPEN, NONE } state;
+    bool open;
 } ring;
 
-static bool ring_open(void)
+void sys_batch_open(void)
 {
-    if (ring.state == UNTRIED) {
-        struct io_uring_params p = {.flags = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
-                                             IORING_SETUP_DEFER_TASKRUN};
-        ring.state = io_uring_queue_init_params(RING, &ring.uring, &p) == 0 ? OPEN : NONE;
-        if (ring.state == OPEN)
-            (void)io_uring_register_ring_fd(&ring.uring); /* spares the kernel a look-up; it works without */
-    }
-    return ring.state == OPEN;
+    struct io_uring_params p = {.flags =
+                                    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+    if (ring.open || io_uring_queue_init_params(RING, &ring.uring, &p) != 0)
+        return;
+    ring.open = true;
+    (void)io_uring_register_ring_fd(&ring.uring); /* spares the kernel a look-up; it works without */
 }
 
-static void ring_close(void)
+void sys_batch_done(void)
 {
-    if (ring.state == OPEN)
+    if (ring.open)
         io_uring_queue_exit(&ring.uring);
-    ring.state = NONE;
+    ring.open = false;
 }
 
 /* One after the other in the order given. What a ring that fails has not begun by then, it never will. */
-static void ring_run(unsigned n)
+static void ring_run(unsigned n, void (*over)(void *what, int result))
 {
     unsigned made = 0, wait = 0, head;
     while (made < n) {
@@ -48,8 +47,7 @@ static void ring_run(unsigned n)
         int entered = io_uring_submit_and_wait(&ring.uring, wait);
         io_uring_for_each_cqe(&ring.uring, head, done)
         {
-            struct sys_send *s = io_uring_cqe_get_data(done);
-            s->result = done->res;
+            over(io_uring_cqe_get_data(done), done->res);
             seen++;
         }
         io_uring_cq_advance(&ring.uring, seen);
@@ -59,27 +57,48 @@ static void ring_run(unsigned n)
             break;
     }
     if (made < n)
-        ring_close();
+        sys_batch_done();
+}
+
+static void sent(void *what, int result)
+{
+    ((struct sys_send *)what)->result = result;
 }
 
 void sys_send_all(struct sys_send *s, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
         s[i].result = -EAGAIN;
-    while (n && ring_open()) {
+    while (n && ring.open) {
         unsigned some = n < RING ? n : RING;
         for (unsigned i = 0; i < some; i++, s++) {
             struct io_uring_sqe *e = io_uring_get_sqe(&ring.uring);
             io_uring_prep_send(e, s->fd, s->p, s->n, MSG_NOSIGNAL | MSG_DONTWAIT | (s->last ? MSG_MORE : 0));
             io_uring_sqe_set_data(e, s);
         }
-        ring_run(some);
+        ring_run(some, sent);
         n -= some;
     }
 }
 
-void sys_batch_done(void)
+static void closed(void *what, int result)
 {
-    ring_close();
-    ring.state = UNTRIED;
+    (void)result; /* as with close(2), the number is free again whatever it says */
+    *(int *)what = -1;
+}
+
+void sys_close_all(int *fds, unsigned n)
+{
+    for (unsigned at = 0; n - at > 1 && ring.open;) {
+        unsigned some = n - at < RING ? n - at : RING;
+        for (unsigned i = 0; i < some; i++, at++) {
+            struct io_uring_sqe *e = io_uring_get_sqe(&ring.uring);
+            io_uring_prep_close(e, fds[at]);
+            io_uring_sqe_set_data(e, &fds[at]);
+        }
+        ring_run(some, closed);
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
 }

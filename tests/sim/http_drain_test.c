@@ -8,8 +8,8 @@
 #include "rt/sim.h"
 #include "rt/sys.h"
 
-/* A client that takes its answer slowly still gets all of it when the server is told to stop meanwhile: the answer
-   counted as written, and its connection as idle. */
+/* A client that takes its answer slowly still gets all of it, also when the server is told to stop meanwhile: the
+   answer counted as written, and its connection as idle or over. */
 
 static struct server *server;
 static struct listen_point point;
@@ -20,10 +20,9 @@ static err_t answer(struct exchange *x, const void *conf, tick until)
     return reply_text(x, 200, S("text/plain"), S("the whole answer"), until);
 }
 
-static int ask(void)
+static int ask(struct slice request)
 {
     struct addr at;
-    const struct slice request = S("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     int fd = sys_socket(AF_INET, SOCK_STREAM);
     assert_ok(addr_parse(S("127.0.0.1"), 80, &at));
     assert_ok(io_connect(fd, &at, after(1000)));
@@ -41,31 +40,35 @@ static size_t read_to_the_end(int fd, char *out, size_t cap)
     return n;
 }
 
-static void body(void *arg)
+static void start(void)
 {
     static struct site site = {.handler = answer};
     const struct server_options o = {.body_timeout = 20 * TICK_S};
-    char got[1000] = "";
-    (void)arg;
     assert_ok(server_new(&o, 1, &site, &server));
     assert_ok(addr_parse_listen(S(":80"), 80, &point.addr));
     assert_ok(listen_open(&point, 1));
     assert_ok(server_listen(server, &point));
     sim_window(20);
-    int fd = ask();
-    assert_ok(fiber_sleep(after(100))); /* the window is full, the rest waits */
+}
+
+static void drain(void)
+{
     server_drain(server);
     park_wake_all(PARK_SHUTDOWN);
+    assert_ok(fiber_yield()); /* nobody accepts any more */
+}
+
+static void takes_the_whole_answer(int fd)
+{
+    char got[1000] = "";
     size_t n = read_to_the_end(fd, got, sizeof got - 1);
     assert_true(n > 100);
     assert_string_equal(got + n - strlen("the whole answer"), "the whole answer");
     io_close(fd);
-    listen_close(&point);
 }
 
-static void an_answer_is_taken_to_its_end(void **state)
+static void in_world(fiber_fn *body)
 {
-    (void)state;
     struct loop *l;
     sim_reset();
     assert_ok(loop_open(&l));
@@ -75,8 +78,63 @@ static void an_answer_is_taken_to_its_end(void **state)
     assert_int_equal(sim_open_count(), 0);
 }
 
+static void keep_alive_body(void *arg)
+{
+    (void)arg;
+    start();
+    int fd = ask(S("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    assert_ok(fiber_sleep(after(100))); /* the window is full, the rest waits */
+    drain();
+    takes_the_whole_answer(fd);
+    listen_close(&point);
+}
+static void an_answer_is_taken_to_its_end(void **state)
+{
+    (void)state;
+    in_world(keep_alive_body);
+}
+
+/* Its connection is over for the server, but for what the client has not taken yet. */
+static void last_body(void *arg)
+{
+    (void)arg;
+    start();
+    takes_the_whole_answer(ask(S("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")));
+    drain();
+    listen_close(&point);
+}
+static void the_last_answer_is_taken_to_its_end(void **state)
+{
+    (void)state;
+    in_world(last_body);
+}
+
+static void never_body(void *arg)
+{
+    (void)arg;
+    start();
+    int fd = ask(S("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    size_t open = sim_open_count();
+    assert_ok(fiber_sleep(after(19900)));
+    assert_int_equal(sim_open_count(), open); /* counted as open, too, as long as it is */
+    assert_ok(fiber_sleep(after(200)));
+    assert_int_equal(sim_open_count(), open - 1);
+    drain();
+    io_close(fd);
+    listen_close(&point);
+}
+static void who_never_takes_it_is_hung_up_on(void **state)
+{
+    (void)state;
+    in_world(never_body);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_answer_is_taken_to_its_end)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_is_taken_to_its_end),
+        cmocka_unit_test(the_last_answer_is_taken_to_its_end),
+        cmocka_unit_test(who_never_takes_it_is_hung_up_on),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
@@ -54,6 +55,7 @@ static void each_send_has_its_own_result(void **state)
     (void)state;
     char text[PAIRS][8], got[8];
     struct sys_send sends[PAIRS];
+    sys_batch_open();
     open_pairs();
     close(far_end[3]);
     while (send(near_end[5], text, sizeof text, 0) > 0)
@@ -80,11 +82,29 @@ static void each_send_has_its_own_result(void **state)
     close_pairs();
 }
 
+static void all_are_closed(void **state)
+{
+    (void)state;
+    char byte;
+    int fds[PAIRS];
+    sys_batch_open();
+    open_pairs();
+    memcpy(fds, near_end, sizeof fds);
+    sys_close_all(fds, PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+        assert_int_equal(fcntl(near_end[i], F_GETFD), -1);
+        assert_int_equal(recv(far_end[i], &byte, 1, 0), 0);
+        close(far_end[i]);
+    }
+    sys_batch_done();
+}
+
 static void a_fiber_writes_to_all(void *arg)
 {
     char text[8], got[8];
     size_t n;
     (void)arg;
+    io_expect_many();
     for (int i = 0; i < PAIRS; i++) {
         assert_err(io_read(near_end[i], got, 1, &n, after(0)), E_TIMEOUT); /* from now on the loop knows it */
         struct iovec v = {text, (size_t)snprintf(text, sizeof text, "to %d", i)};
@@ -136,6 +156,7 @@ static void they_leave_where_rings_are_forbidden(void **state)
     if (child == 0) {
         if (forbid_rings() || kernel_has_rings())
             _exit(2);
+        all_are_closed(NULL);
         small_writes_arrive(); /* a failed assertion ends the child with another status */
         _exit(0);
     }
@@ -147,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_send_has_its_own_result),
+        cmocka_unit_test(all_are_closed),
         cmocka_unit_test(small_writes_leave_in_a_batch),
         cmocka_unit_test(they_leave_where_rings_are_forbidden),
     };
