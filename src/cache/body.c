@@ -20,7 +20,7 @@ static void block_unref(struct cache_block *b)
             pages_free(b->data, b->cap);
             atomic_fetch_sub(&paged, 1);
         }
-        free(b);
+        free(b->home);
     }
 }
 
@@ -57,12 +57,38 @@ void cache_body_unref(struct cache_body *b)
     CHECK_MAGIC(b, BODY_MAGIC);
     if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
         return;
+    b->magic = 0;
+    if (b->packed) {
+        block_unref(b->first.block);
+        return;
+    }
     for (uint32_t i = 0; i < b->count; i++)
         block_unref(b->v[i].block);
     if (b->v != &b->first)
         free(b->v);
-    b->magic = 0;
     free(b);
+}
+
+bool cache_body_packs(const struct cache_body *b)
+{
+    return cache_body_complete(b) && b->count == 1 && b->length <= CACHE_BODY_PACKED_MAX;
+}
+
+struct cache_body *cache_body_pack(const struct cache_body *from, char *bytes, void *room, void *home)
+{
+    struct cache_body *b = room;
+    struct cache_block *k = (struct cache_block *)(b + 1);
+    size_t n = (size_t)from->length;
+    memcpy(bytes, cache_body_at(from, 0).p, n);
+    *k = (struct cache_block){.n = n, .cap = n, .data = bytes, .home = home};
+    *b = (struct cache_body){.magic = BODY_MAGIC, .packed = true, .length = n, .held = n, .count = 1, .cap = 1};
+    atomic_init(&k->refs, 1);
+    atomic_init(&b->refs, 1);
+    atomic_fetch_add_explicit(&alive, n, memory_order_relaxed);
+    b->memory = CACHE_BODY_ROOM + n;
+    b->first = (struct cache_extent){.n = n, .block = k};
+    b->v = &b->first;
+    return b;
 }
 
 static err_t extent_room(struct cache_body *b)
@@ -96,7 +122,8 @@ static struct cache_block *block_new(size_t cap)
     k->paged = pages != NULL;
     if (pages)
         atomic_fetch_add(&paged, 1);
-    k->data = pages ? pages : k->room;
+    k->data = pages ? pages : (char *)(k + 1);
+    k->home = k;
     atomic_fetch_add_explicit(&alive, cap, memory_order_relaxed);
     return k;
 }
@@ -139,7 +166,7 @@ void cache_body_grow(struct cache_body *b, size_t n)
 
 void cache_body_trim(struct cache_body *b)
 {
-    if (!b->count)
+    if (!b->count || b->packed)
         return;
     struct cache_extent *last = &b->v[b->count - 1];
     size_t spare = last->block->cap - last->block->n;
@@ -153,7 +180,8 @@ void cache_body_trim(struct cache_body *b)
             b->memory -= spare;
             atomic_fetch_sub_explicit(&alive, spare, memory_order_relaxed);
             k->cap = k->n;
-            k->data = k->room;
+            k->data = (char *)(k + 1);
+            k->home = k;
             last->block = k;
         }
     }

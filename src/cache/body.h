@@ -20,10 +20,10 @@ enum { CACHE_BLOCK_MIN = 4096, CACHE_BLOCK_MAX = 256 << 10, CACHE_BLOCK_PAGED = 
 
 struct cache_block {
     atomic_uint refs;
-    bool paged; /* data is pages of its own; otherwise it is `room` */
+    bool paged; /* data is pages of its own; otherwise it is behind the block, or in its `home` */
     size_t n, cap;
     char *data;
-    char room[];
+    void *home; /* the allocation that it stands in, and which goes with it */
 };
 struct cache_extent {
     uint64_t at, n; /* bytes [at, at + n) of the representation ... */
@@ -33,6 +33,7 @@ struct cache_extent {
 struct cache_body {
     uint32_t magic;
     atomic_uint refs;
+    bool packed;     /* stands, with its one block, in that block's home */
     uint64_t length; /* of the whole representation; CACHE_LENGTH_UNKNOWN while unknown */
     uint64_t held;   /* bytes held */
     size_t memory;   /* bytes allocated */
@@ -53,6 +54,13 @@ void cache_body_grow(struct cache_body *, size_t n);
 void cache_body_trim(struct cache_body *);
 /* Take the extents of `from` that `to` does not have. E_NO_MEMORY. */
 MUST err_t cache_body_merge(struct cache_body *to, const struct cache_body *from);
+
+/* Small whole bodies can stand in somebody else's allocation, so that what is sent together is read together. Does this
+   one? Then make it: its bytes at `bytes`, its own things at `room`. `home` is freed with the last reference to it or
+   to its bytes. */
+enum { CACHE_BODY_PACKED_MAX = 4096, CACHE_BODY_ROOM = sizeof(struct cache_body) + sizeof(struct cache_block) };
+bool cache_body_packs(const struct cache_body *);
+struct cache_body *cache_body_pack(const struct cache_body *, char *bytes, void *room, void *home);
 
 /* Bytes of all blocks there are: of what is kept, of what is on its way, and of what only its readers still hold. */
 size_t cache_body_alive(void);

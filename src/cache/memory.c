@@ -69,8 +69,8 @@ void cache_memory_free(struct cache_memory *m)
         return;
     for (int i = 0; i < SHARDS; i++) {
         struct cache_index *x = &m->shard[i].index;
-        for (size_t k = 0; x->slots && k < x->size; k++)
-            cache_object_unref(x->slots[k].object);
+        for (size_t k = 0; k < cache_index_size(x); k++)
+            cache_object_unref(cache_index_slots(x)[k].object);
         cache_index_done(x);
         pthread_mutex_destroy(&m->shard[i].lock);
     }
@@ -92,7 +92,23 @@ static void fetch_ahead(const void *from, size_t n)
         __builtin_prefetch((const char *)from + i);
 }
 
-enum { AHEAD_OBJECT = 512, AHEAD_BODY = 1024 }; /* with key and head; what leaves in one write with them */
+enum { AHEAD_OBJECT = 1536, AHEAD_BODY = 1024 }; /* key, head and a small body; what leaves in one write with them */
+
+void cache_memory_expect(struct cache_memory *m, const struct cache_key *key)
+{
+    cache_index_expect(&shard_of(m, key->hash)->index, key->hash);
+}
+
+void cache_memory_ahead(struct cache_memory *m, const struct cache_key *key)
+{
+    struct shard *s = shard_of(m, key->hash);
+    pthread_mutex_lock(&s->lock);
+    struct cache_slot *at = cache_index_first(&s->index, key->hash);
+    const void *from = at ? &at->object->magic : NULL; /* an address: nothing of the object is read */
+    pthread_mutex_unlock(&s->lock);
+    if (from)
+        fetch_ahead(from, AHEAD_OBJECT);
+}
 
 struct cache_object *cache_memory_find(struct cache_memory *m, const struct cache_key *key,
                                        const struct http_fields *request, bool *others)
@@ -103,7 +119,6 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
     pthread_mutex_lock(&s->lock);
     for (struct cache_slot *at = cache_index_first(&s->index, key->hash); at; at = cache_index_next(&s->index, at)) {
         struct cache_object *o = at->object;
-        fetch_ahead(&o->magic, AHEAD_OBJECT);
         if (!slice_eq(o->key, key->text))
             continue;
         any = true;
@@ -117,7 +132,8 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
     pthread_mutex_unlock(&s->lock);
     *others = any && !best;
     if (best) {
-        fetch_ahead(best->whole.p, best->whole.n < AHEAD_BODY ? best->whole.n : AHEAD_BODY);
+        if (!best->packed)
+            fetch_ahead(best->whole.p, best->whole.n < AHEAD_BODY ? best->whole.n : AHEAD_BODY);
         unsigned hits = atomic_load_explicit(&best->hits, memory_order_relaxed);
         if (hits < HITS_MAX)
             atomic_store_explicit(&best->hits, hits + 1, memory_order_relaxed);
@@ -364,8 +380,8 @@ struct gather {
 
 static void gather(struct gather *g, const struct cache_index *x)
 {
-    for (size_t i = 0; i < x->size && g->n < (int)(sizeof g->v / sizeof g->v[0]); i++) {
-        struct cache_object *o = x->slots[i].object;
+    for (size_t i = 0; i < cache_index_size(x) && g->n < (int)(sizeof g->v / sizeof g->v[0]); i++) {
+        struct cache_object *o = cache_index_slots(x)[i].object;
         if (o && slice_starts(o->key, g->prefix) && !(g->soft && atomic_load(&o->invalid)))
             g->v[g->n++] = cache_object_ref(o);
     }

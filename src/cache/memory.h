@@ -28,6 +28,10 @@ struct cache_memory_hooks {
 MUST err_t cache_memory_new(uint64_t capacity, const struct cache_memory_hooks *, struct cache_memory **);
 void cache_memory_free(struct cache_memory *); /* NULL is accepted */
 
+/* Somebody is about to look for this key. First `expect`, which has its place in the index fetched into the processor's
+   cache, then `ahead`, which has the object fetched; each is worth its while when something else is done behind it. */
+void cache_memory_expect(struct cache_memory *, const struct cache_key *);
+void cache_memory_ahead(struct cache_memory *, const struct cache_key *);
 /* The stored response for this key that the request selects (RFC 9111 section 4.1), the most recent one of several
    by Date. A reference, or NULL. `*others` says whether any other variant of the key is stored. */
 struct cache_object *cache_memory_find(struct cache_memory *, const struct cache_key *, const struct http_fields *,

@@ -75,10 +75,12 @@ static char *write_head(struct cache_object *o, char *start, const struct cache_
 struct cache_object *cache_object_new(const struct cache_object_make *m)
 {
     const size_t align = _Alignof(struct http_field);
-    size_t fields = (size_t)m->fields->n + 2, text = head_size(m) + m->key.text.n + m->vary.n;
+    bool packed = m->body && cache_body_packs(m->body);
+    size_t body = packed ? (size_t)m->body->length : 0;
+    size_t fields = (size_t)m->fields->n + 2, text = head_size(m) + m->key.text.n + m->vary.n + body;
     text = (text + align - 1) / align * align;
-    size_t size = sizeof(struct cache_object) + text + fields * sizeof(struct http_field);
-    struct cache_object *o = malloc(size);
+    size_t own = sizeof(struct cache_object) + text + fields * sizeof(struct http_field) - body;
+    struct cache_object *o = malloc(own + (packed ? body + CACHE_BODY_ROOM : 0));
     if (!o)
         return NULL;
     memset(o, 0, sizeof *o);
@@ -93,10 +95,11 @@ struct cache_object *cache_object_new(const struct cache_object_make *m)
     o->vary = slice_of(at, m->vary.n);
     at = put(at, m->vary);
     at = write_head(o, at, m);
-    CHECK((size_t)(at - o->text) <= text);
+    CHECK((size_t)(at - o->text) + body <= text);
     o->etag = fields_get(&o->fields, F_ETAG);
-    o->body = m->body ? cache_body_ref(m->body) : NULL;
-    o->own = size;
+    o->packed = packed;
+    o->body = packed ? cache_body_pack(m->body, at, o->fields.v + fields, o) : m->body ? cache_body_ref(m->body) : NULL;
+    o->own = own;
     cache_object_settle(o);
     return o;
 }
@@ -123,9 +126,11 @@ void cache_object_unref(struct cache_object *o)
     CHECK_MAGIC(o, OBJECT_MAGIC);
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
         return;
-    cache_body_unref(o->body);
     o->magic = 0;
-    free(o);
+    bool packed = o->packed;
+    cache_body_unref(o->body);
+    if (!packed)
+        free(o);
 }
 
 struct fresh_info cache_object_info(const struct cache_object *o)

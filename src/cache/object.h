@@ -5,7 +5,8 @@
  * Immutable once it is in an index, but for two atomic marks; counted by reference, so that a reader keeps what
  * it is sending while the index has moved on. Its fields are stored as they will be sent: `start` is the finished
  * head without Age, Cache-Status and the empty line, `head` the field lines of it, and `fields` points into those. One
- * allocation holds everything but the body; what a hit looks at stands together in it.
+ * allocation holds everything, a small body included (cache_body_pack); what a hit looks at and sends stands together
+ * in it.
  */
 #pragma once
 
@@ -30,6 +31,7 @@ struct cache_object {
     atomic_bool revalidating; /* one background validation at a time */
     bool partial;             /* the body has holes or an end that was not seen */
     bool short_end;           /* partial, and ends sooner than its origin says: the whole length is unknown */
+    bool packed;              /* the body stands in this allocation, which goes with it */
     bool in_main, indexed;    /* owned by the index (memory.c), as is `queue` */
     struct slice key, vary;
     struct slice start; /* "HTTP/1.1 200 OK\r\n", then `head` */
@@ -37,7 +39,7 @@ struct cache_object {
     struct cache_body *body;
     struct fresh_info info;
     struct http_fields fields;
-    char text[]; /* key, vary and start, then the array of the fields */
+    char text[]; /* key, vary, start and a small body, then the array of the fields and the body's own things */
 };
 
 struct cache_object_make {

@@ -97,17 +97,54 @@ static void resume(struct loop *l, struct fiber *f, int budget)
         loop_bury(l);
 }
 
-/* Who lets another run first gets the rest of its budget afterwards. */
-void fiber_resume(struct loop *l, struct fiber *f)
+static void resume_behind(struct loop *l)
 {
-    resume(l, f, FIBER_BUDGET);
-    while (l->first) {
+    struct behind b = l->behind[l->behind_at];
+    l->behind_at = (l->behind_at + 1) % (FIBER_BEHIND + 1);
+    l->behind_n--;
+    resume(l, b.fiber, b.budget);
+}
+
+/* What was asked for by those who are let run first, or who give way: each gets the rest of its budget afterwards. */
+static void go_on(struct loop *l)
+{
+    while (l->first || l->behind_n > FIBER_BEHIND) {
+        if (!l->first) {
+            resume_behind(l);
+            continue;
+        }
         struct fiber *first = l->first, *then = l->then;
         int left = l->budget;
         l->first = NULL;
         fiber_resume(l, first);
         resume(l, then, left);
     }
+}
+
+void fiber_resume(struct loop *l, struct fiber *f)
+{
+    resume(l, f, FIBER_BUDGET);
+    go_on(l);
+}
+
+void fiber_catch_up(struct loop *l)
+{
+    while (l->behind_n) {
+        resume_behind(l);
+        go_on(l);
+    }
+}
+
+void fiber_give_way(void)
+{
+    struct loop *l = loop_here;
+    struct fiber *f = l->running;
+    if (!l->more && !l->behind_n)
+        return;
+    CHECK(l->behind_n <= FIBER_BEHIND);
+    l->behind[(l->behind_at + l->behind_n++) % (FIBER_BEHIND + 1)] = (struct behind){f, l->budget};
+    f->where = "giving way";
+    jump_to_loop(f, false);
 }
 
 void fiber_let(struct fiber *f)

@@ -12,7 +12,7 @@
 #include "rt/slot.h"
 #include "rt/stack.h"
 
-enum { FIBER_MAGIC = 0x66696272, FIBER_MAX = 16000, FIBER_BUDGET = 128, LOOP_EVENTS = 256 };
+enum { FIBER_MAGIC = 0x66696272, FIBER_MAX = 16000, FIBER_BUDGET = 128, FIBER_BEHIND = 3, LOOP_EVENTS = 256 };
 
 struct fiber { /* lives at the top of its own stack */
     uint32_t magic;
@@ -38,8 +38,14 @@ struct loop {
     void *context;         /* the thread's own stack, while a fiber runs */
     struct fiber *ready, **ready_last;
     struct fiber *first, *then; /* who runs next, let by whom; NULL: the next that is ready */
-    struct fiber *dead;         /* ended, but it could not free the stack it stood on */
-    int budget;                 /* operations left to the running fiber before it must yield */
+    struct behind {
+        struct fiber *fiber;
+        int budget;             /* what it had left */
+    } behind[FIBER_BEHIND + 1]; /* who gave way, a ring of `behind_n` that begins at `behind_at` */
+    unsigned behind_at, behind_n;
+    bool more;          /* of this turn's events are still to be looked at */
+    struct fiber *dead; /* ended, but it could not free the stack it stood on */
+    int budget;         /* operations left to the running fiber before it must yield */
     tick now;
     int64_t wall;
     struct scope scope;
@@ -68,6 +74,7 @@ extern _Thread_local struct loop *loop_here;
 
 struct fiber *fiber_new(struct scope *, const char *name, fiber_fn *, void *arg, err_t *why);
 void fiber_resume(struct loop *, struct fiber *); /* from the loop: run it until it waits or ends */
+void fiber_catch_up(struct loop *);               /* from the loop: those who gave way go on */
 void fiber_let(struct fiber *);                   /* from a fiber: let that new one run first */
 void fiber_end_wait(struct fiber *, err_t);       /* make it ready, if it waits */
 void fiber_cancel(struct fiber *);

@@ -260,6 +260,7 @@ static void turn(struct loop *l)
     read_clocks(l);
     for (int i = 0; i < n; i++) {
         bool idle = !l->ready;
+        l->more = i + 1 < n;
         slot_event(&l->events[i]);
         /* At once, so that one stack, still in the processor's cache, does for event after event. Who had yielded
            before waits until all events are in. */
@@ -268,6 +269,7 @@ static void turn(struct loop *l)
             ran = true;
         }
     }
+    fiber_catch_up(l);
     flush(l);
     loop_run_posts(l);
     timer_wheel_run(&l->timers, l->now);

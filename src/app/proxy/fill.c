@@ -201,12 +201,13 @@ static err_t begin_object(struct job *j, struct fetch *t)
     return NULL;
 }
 
-/* The object as it is to be found from now on: with a length that is known, or with what a partner holds too. */
+/* The object as it is to be found from now on: with a length that is known, with what a partner holds too, and a small
+   body packed. */
 static struct cache_object *final_object(struct fetch *t)
 {
     struct cache_object *o = t->object;
     struct cache_body *body = o->body;
-    if (body->length != CACHE_LENGTH_UNKNOWN && !t->partner) {
+    if (body->length != CACHE_LENGTH_UNKNOWN && !t->partner && !cache_body_packs(body)) {
         pthread_mutex_lock(&t->flight->lock); /* who looks along may just ask whether it is partial */
         cache_object_settle(o);
         pthread_mutex_unlock(&t->flight->lock);

@@ -23,6 +23,7 @@ struct origin;
 struct fetch;
 struct interim;
 
+enum { RECENT = 256 };
 struct proxy_loop { /* one a worker, used on its loop only */
     struct proxy *proxy;
     int index;
@@ -35,6 +36,7 @@ struct proxy_loop { /* one a worker, used on its loop only */
     unsigned spare_count;
     unsigned active; /* exchanges, fillers, checks: whoever may be using the clients */
     bool started, draining;
+    uint64_t recent[RECENT]; /* store.c: hashes of keys that were found a moment ago */
 };
 enum { REFUSALS = 1024 };
 struct refusal { /* why the last answer for a key was not stored; a newer key may take the place */

@@ -8,9 +8,24 @@
 #include "http/uri.h"
 #include "rt/worker.h"
 
+/* A hit among many objects waits for memory more than for anything else, first for the index, then for the object:
+   others of the same turn begin meanwhile. What was found a moment ago is still there. */
+static void fetch_ahead(struct job *j)
+{
+    if (j->here->recent[j->key.hash % RECENT] == j->key.hash)
+        return;
+    cache_memory_expect(j->p->memory, &j->key);
+    fiber_give_way();
+    cache_memory_ahead(j->p->memory, &j->key);
+    fiber_give_way();
+}
+
 struct cache_object *store_find(struct job *j, bool *others, tick until)
 {
+    fetch_ahead(j);
     struct cache_object *o = cache_memory_find(j->p->memory, &j->key, &j->in->fields, others);
+    if (o)
+        j->here->recent[j->key.hash % RECENT] = j->key.hash;
     if (o || !j->p->disk || !cache_disk_may_have(j->p->disk, &j->key))
         return o;
     if (cache_disk_find(j->p->disk, &j->key, &j->in->fields, &o, until)) {
