@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/random.h"
+#include "dgram/beat_packet.h"
 #include "unit.h"
 
 static const struct detector_aim hourly = {1 / 3600e9, NULL};
@@ -150,6 +151,22 @@ static void an_unknown_interval_is_found(void **state)
     assert_true(d.period > 1.0005e9 && d.period < 1.0015e9);
 }
 
+/* Text beats state no interval, and a listener may run for years. */
+static void a_thousand_measured_periods_are_a_tick(void **state)
+{
+    (void)state;
+    struct detector d;
+    const tick year = 365 * 86400 * TICK_S;
+    tick now = TICK_S;
+    detector_start(&d, 0, now);
+    for (int k = 0; k < 20; k++) {
+        now += 3 * year;
+        detector_beat(&d, 1, now, true, &hourly);
+        assert_true(d.period > 0 && d.period <= (double)BEAT_INTERVAL_MAX);
+        assert_true(detector_deadline(&d) > 0);
+    }
+}
+
 static void an_outage_teaches_nothing(void **state)
 {
     (void)state;
@@ -250,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_young_sender_gets_patience),
         cmocka_unit_test(a_shifted_path_costs_one_mistake),
         cmocka_unit_test(an_unknown_interval_is_found),
+        cmocka_unit_test(a_thousand_measured_periods_are_a_tick),
         cmocka_unit_test(an_outage_teaches_nothing),
         cmocka_unit_test(a_young_sender_believes_the_others),
         cmocka_unit_test(others_that_differ_are_not_believed),

@@ -441,18 +441,6 @@ static void a_newcomer_is_judged_by_what_others_saw(void **state)
     unlink(path);
 }
 
-static void a_foreign_file_is_refused(void **state)
-{
-    (void)state;
-    char path[] = "/tmp/l7-senders-test-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0 && ftruncate(fd, 8192) == 0);
-    close(fd);
-    struct senders_conf conf = {.timeout = TICK_S, .max = 10};
-    assert_err(senders_open(&t, &conf, path, origin, origin), E_CONFIG);
-    unlink(path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,7 +458,6 @@ int main(void)
         cmocka_unit_test(a_limit_on_senders),
         cmocka_unit_test(the_state_file_survives),
         cmocka_unit_test(a_newcomer_is_judged_by_what_others_saw),
-        cmocka_unit_test(a_foreign_file_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

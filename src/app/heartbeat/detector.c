@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "dgram/beat_packet.h"
+
 enum {
     LATE_NEGATIVE = 4, /* edges -8u -4u -2u -u, then u 2u 4u ... */
     YOUNG = 32,        /* beats over which the base is a plain mean; afterwards it moves by 1/32 of the error */
@@ -205,7 +207,7 @@ static void follow_base(struct detector *d, uint64_t jump, tick foretold, double
     }
     double e = d->young < WARM ? late : fmax(-clip, fmin(clip, late));
     d->base = foretold + (tick)(e / n);
-    d->period += e / (n * n * 4) / (double)jump;
+    d->period = fmin(d->period + e / (n * n * 4) / (double)jump, (double)BEAT_INTERVAL_MAX);
     if (d->young < 255)
         d->young++;
 }
@@ -231,7 +233,7 @@ void detector_beat(struct detector *d, uint64_t jump, tick arrival, bool alarmed
         return;
     }
     if (d->period <= 0) {
-        d->period = fmax(period_guess(d, jump, arrival), 1e3);
+        d->period = fmax(fmin(period_guess(d, jump, arrival), (double)BEAT_INTERVAL_MAX), 1e3);
         d->jitter = (float)(d->period / 64);
     }
     tick foretold = d->base + (tick)(d->period * (double)jump);

@@ -50,7 +50,7 @@ enum {
 
 struct detector {
     tick base;                    /* when the newest beat would have come with the usual delay */
-    double period;                /* ns from beat to beat, as they come; 0 while unknown */
+    double period;                /* ns from beat to beat, as they come, up to BEAT_INTERVAL_MAX; 0 while unknown */
     float jitter;                 /* mean deviation from the foretold time, ns */
     float allow;                  /* from base to the deadline, ns */
     float claim;                  /* what the model says of that deadline: its rate in units of the stated one */

@@ -283,21 +283,33 @@ bool sender_calmed(const struct sender *r, int64_t half_life, tick now)
 
 /* ---- After a restart of the listener ---- */
 
-/* Of times (ns) and counts: in range and no NaN. */
+/* Of lengths of time (ns) and counts: in range and no NaN. */
 static bool sane(double x)
 {
     return x >= 0 && x < 6e18;
 }
 
+/* Since the start of the machine, or before it. */
+static bool sane_tick(tick at)
+{
+    return sane(fabs((double)at));
+}
+
+static bool sound_detector(const struct detector *d)
+{
+    bool unit = !d->unit || (d->unit >= DETECTOR_OCTAVE && d->unit <= DETECTOR_OCTAVE_UNIT);
+    bool period = sane(d->period) && d->period <= (double)BEAT_INTERVAL_MAX;
+    bool timing = sane_tick(d->base) && sane((double)d->jitter) && sane((double)d->allow);
+    bool lean = sane((double)d->claim) && sane((double)d->foreseen) && sane((double)d->alarms);
+    return unit && period && timing && lean;
+}
+
 bool sender_sound(const struct sender *r)
 {
-    const struct detector *d = &r->d;
     bool name = r->id_size <= BEAT_ID_MAX && (r->text || beat_id_valid(slice_of(r->id, r->id_size)));
-    bool timing = sane(d->period) && sane((double)d->jitter) && sane((double)d->allow) &&
-                  (!d->unit || (d->unit >= DETECTOR_OCTAVE && d->unit <= DETECTOR_OCTAVE_UNIT));
-    bool lean = sane((double)d->claim) && sane((double)d->foreseen) && sane((double)d->alarms);
-    return r->state < BEAT_STATES && r->announced < BEAT_STATES && name && timing && lean &&
-           sane((double)r->interval) && sane((double)r->penalty);
+    bool interval = sane((double)r->interval) && r->interval <= (float)BEAT_INTERVAL_MAX;
+    bool timing = sane_tick(r->last) && sane_tick(r->changed) && sane((double)r->penalty);
+    return r->state < BEAT_STATES && r->announced < BEAT_STATES && name && interval && timing && sound_detector(&r->d);
 }
 
 void sender_resume(struct sender *r, const struct store *store, tick now)
