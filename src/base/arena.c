@@ -111,6 +111,17 @@ void arena_reset(struct arena *a)
     *a = (struct arena){.cap = a->cap};
 }
 
+void arena_rewind(struct arena *a)
+{
+    struct arena_chunk *c = a->chunks;
+    if (!c)
+        return;
+    if (c->next || c->size != ARENA_CHUNK - sizeof *c)
+        arena_reset(a);
+    else
+        a->at = c->data;
+}
+
 void arena_thread_done(void)
 {
     for (struct arena_chunk *next; spare; spare = next) {

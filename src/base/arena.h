@@ -40,4 +40,6 @@ struct slice arena_join(struct arena *, const struct slice *, size_t n);
 struct slice arena_format(struct arena *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void arena_reset(struct arena *);
+/* The same, but a chunk of the usual size stays, for more of the kind: until arena_reset. */
+void arena_rewind(struct arena *);
 void arena_thread_done(void); /* frees this thread's spare chunks; called when a loop ends */

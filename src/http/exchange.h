@@ -45,7 +45,6 @@ typedef err_t error_page_fn(struct exchange *, uint16_t status, const struct htt
 
 struct exchange {
     const struct exchange_ops *ops;
-    struct http_request request;
     struct arena *arena;             /* dies with the exchange */
     const struct addr *peer, *local; /* of the connection */
     bool secure;                     /* over TLS */
@@ -62,6 +61,7 @@ struct exchange {
     bool ended, detached, broken;
     tick started;      /* first byte of the request */
     struct slice note; /* what a handler wants in the access log (cache verdict) */
+    struct http_request request;
 };
 
 typedef err_t handler_fn(struct exchange *, const void *conf, tick until);

@@ -8,21 +8,22 @@
 #include "rt/waitq.h"
 
 struct h1_exchange {
-    struct exchange x;
     struct conn *conn;
     struct h1_work *work;
-    struct addr peer;
     struct body_framing framing; /* of the request's body */
+    struct buf raw_trailers;     /* while they come */
+    struct slice ahead;          /* the start of a head that was ready, still to be sent before work->out */
+    size_t head_end;             /* in work->in: the slices of the request point in front of it */
+    uint64_t in_left;            /* of a body with a length */
+    uint64_t out_left;           /* of the announced Content-Length; UINT64_MAX: none was announced */
+    bool keep;                   /* may the connection be used again? */
+    bool expects;                /* the client waits for 100 (Continue) */
+    bool chunked_out;            /* the answer's body goes out chunked */
+    bool saying;                 /* a 1xx answer is on its way to the stream; others wait in `said` */
+    struct exchange x;
+    /* -- from x.request on nothing is cleared for a new one: whoever needs it fills it in first -- */
+    struct addr peer;
     struct chunked chunked;
-    struct buf raw_trailers; /* while they come */
-    struct slice ahead;      /* the start of a head that was ready, still to be sent before work->out */
-    size_t head_end;         /* in work->in: the slices of the request point in front of it */
-    uint64_t in_left;        /* of a body with a length */
-    uint64_t out_left;       /* of the announced Content-Length; UINT64_MAX: none was announced */
-    bool keep;               /* may the connection be used again? */
-    bool expects;            /* the client waits for 100 (Continue) */
-    bool chunked_out;        /* the answer's body goes out chunked */
-    bool saying;             /* a 1xx answer is on its way to the stream; others wait in `said` */
     struct waitq said;
 };
 

@@ -45,11 +45,6 @@ enum http_method h1_method(struct slice s)
     return M_OTHER;
 }
 
-struct slice h1_method_text(enum http_method m)
-{
-    return m < M_OTHER ? method_names[m] : SLICE_NONE;
-}
-
 /* What the line readers share: where they are, and how errors of this side's messages are called. */
 struct reader {
     const char *at, *end;
@@ -208,6 +203,12 @@ static uint16_t max_fields(const struct h1_parse *p)
 static err_t method(struct reader *r, struct http_request *q)
 {
     const char *from = r->at;
+    if (r->end - from >= 4 && memcmp(from, "GET ", 4) == 0) { /* as most */
+        q->method = M_GET;
+        q->method_text = slice_of(from, 3);
+        r->at += 4;
+        return NULL;
+    }
     while (r->at < r->end && kind[(unsigned char)*r->at] & TOKEN)
         r->at++;
     q->method_text = slice_of(from, (size_t)(r->at - from));
@@ -222,9 +223,23 @@ static err_t method(struct reader *r, struct http_request *q)
     return NULL;
 }
 
+/* A path and nothing else, as most targets are: looked at once. */
+static bool plain_target(struct reader *r, struct http_request *q)
+{
+    const char *from = r->at, *end = uri_plain_end(from, r->end);
+    if (from == end || *from != '/' || end == r->end || *end != ' ' || end - from > H1_MAX_TARGET)
+        return false;
+    q->form = TARGET_ORIGIN;
+    q->target_text = q->target.path = slice_of(from, (size_t)(end - from));
+    r->at = end + 1;
+    return true;
+}
+
 static err_t target(struct reader *r, struct http_request *q)
 {
     const char *from = r->at;
+    if (q->method != M_CONNECT && plain_target(r, q))
+        return NULL;
     while (r->at < r->end && kind[(unsigned char)*r->at] & TARGET)
         r->at++;
     q->target_text = slice_of(from, (size_t)(r->at - from));
@@ -245,9 +260,10 @@ static err_t target(struct reader *r, struct http_request *q)
 /* "HTTP/1.1" (RFC 9112 section 2.3). */
 static err_t version(struct reader *r, uint8_t *out)
 {
-    static const char name[] = "HTTP/";
     size_t have = (size_t)(r->end - r->at);
-    if (memcmp(r->at, name, have < 5 ? have : 5) != 0)
+    int other =
+        have < 5 ? memcmp(r->at, "HTTP/", have) : memcmp(r->at, "HTTP/", 5); /* the usual length is a constant */
+    if (other != 0)
         return fault(r->bad, "the request line does not end in HTTP/1.1");
     if (have < 8)
         return MORE;
@@ -270,67 +286,6 @@ static err_t start_line(struct reader *r, struct http_request *q)
     if (r->at < r->end && *r->at != '\r' && *r->at != '\n')
         return fault(r->bad, "bytes after the HTTP version");
     return line_end(r);
-}
-
-static err_t as_bad(err_t e)
-{
-    return e == E_DATA ? E_BAD_REQUEST : e; /* the note stays */
-}
-
-static err_t absolute_target(struct http_request *q)
-{
-    q->form = TARGET_ABSOLUTE;
-    TRY(as_bad(uri_parse(q->target_text, &q->target)));
-    if (!q->target.scheme.n)
-        return fault(E_BAD_REQUEST, "the request target must begin with '/' or be a whole URL");
-    if (q->target.has_fragment)
-        return fault(E_BAD_REQUEST, "a fragment ('#') in the request target");
-    bool web = uri_default_port(q->target.scheme) != 0;
-    if (web && (q->target.has_userinfo || !q->target.host.n))
-        return fault(E_BAD_REQUEST, "the request target needs a host and no user"); /* RFC 9110 sections 4.2.1, 4.2.4 */
-    return NULL;
-}
-
-/* The four forms of section 3.2. */
-static err_t read_target(struct http_request *q)
-{
-    struct slice t = q->target_text;
-    if (q->method == M_CONNECT) {
-        q->form = TARGET_AUTHORITY;
-        TRY(as_bad(uri_parse_authority(t, &q->target)));
-        if (!q->target.host.n || !q->target.port || q->target.has_userinfo)
-            return fault(E_BAD_REQUEST, "CONNECT needs host:port");
-        return NULL;
-    }
-    if (slice_eq(t, S("*"))) {
-        q->form = TARGET_ASTERISK;
-        return q->method == M_OPTIONS ? NULL : fault(E_BAD_REQUEST, "the target * is for OPTIONS only");
-    }
-    if (t.p[0] != '/')
-        return absolute_target(q);
-    q->form = TARGET_ORIGIN;
-    return as_bad(uri_parse_origin(t, &q->target));
-}
-
-/* Section 3.2: exactly one Host in 1.1, valid in any version; the target's own authority goes before it. */
-static err_t read_host(struct http_request *q)
-{
-    struct slice value;
-    struct uri host;
-    if (!fields_has(&q->fields, F_HOST))
-        return q->version >= 11 ? fault(E_BAD_REQUEST, "an HTTP/1.1 request needs a Host field") : NULL;
-    if (!fields_only(&q->fields, F_HOST, &value))
-        return fault(E_BAD_REQUEST, "more than one Host field");
-    TRY(as_bad(uri_parse_authority(value, &host)));
-    if (host.has_userinfo)
-        return fault(E_BAD_REQUEST, "a user in the Host field");
-    if (q->target.has_authority)
-        return NULL;
-    q->target.host = host.host;
-    q->target.port = host.port;
-    q->target.ipv6 = host.ipv6;
-    q->target.has_authority = true;
-    return NULL;
 }
 
 /* What is too long may be the target alone, whose status is another one (RFC 9112 section 3). */
@@ -358,8 +313,7 @@ err_t h1_parse_request(struct h1_parse *p, struct slice in, struct arena *a, str
     if (e == MORE || (!e && (size_t)(r.at - in.p) > max))
         return request_too_long(p, out);
     TRY(e);
-    TRY(read_target(out));
-    TRY(read_host(out));
+    TRY(h1_target(out, p->host));
     *used = (size_t)(r.at - in.p);
     p->seen = 0;
     return NULL;

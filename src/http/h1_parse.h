@@ -13,15 +13,16 @@
 #pragma once
 
 #include "base/arena.h"
-#include "http/message.h"
+#include "http/h1_target.h"
 
 struct h1_parse {
     bool accept_lf;
-    bool lenient;        /* responses only: LF line ends, missing phrase, obs-fold; lines without a colon are skipped,
-                            and bytes that do not begin with "HTTP/" are the body of a version 9 answer */
-    uint32_t max_head;   /* bytes of start line and fields; 0: H1_MAX_HEAD */
-    uint16_t max_fields; /* 0: H1_MAX_FIELDS */
-    size_t seen;         /* private: bytes known not to hold the head's end; 0 to begin */
+    bool lenient;         /* responses only: LF line ends, missing phrase, obs-fold; lines without a colon are skipped,
+                             and bytes that do not begin with "HTTP/" are the body of a version 9 answer */
+    uint32_t max_head;    /* bytes of start line and fields; 0: H1_MAX_HEAD */
+    uint16_t max_fields;  /* 0: H1_MAX_FIELDS */
+    size_t seen;          /* private: bytes known not to hold the head's end; 0 to begin */
+    struct h1_host *host; /* requests only; NULL: every Host is parsed */
 };
 
 enum { H1_MAX_HEAD = 32 << 10, H1_MAX_FIELDS = 128, H1_MAX_TARGET = 8 << 10, H1_MAX_METHOD = 32 };
@@ -36,7 +37,6 @@ MUST err_t h1_parse_response(struct h1_parse *, struct slice in, struct arena *,
 MUST err_t h1_parse_trailers(struct slice in, struct arena *, struct http_fields *);
 
 enum http_method h1_method(struct slice); /* M_OTHER when unknown; case-sensitive */
-struct slice h1_method_text(enum http_method);
 
 /* Does the connection stay open after this message (RFC 9112 section 9.3)? */
 bool h1_keep_alive(uint8_t version, const struct http_fields *);

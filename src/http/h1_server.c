@@ -77,7 +77,7 @@ static err_t settle(struct h1_exchange *h, struct h1_parse *p, size_t used)
         w->in.max += READ_STEP;
         size_t behind = w->in.n - used;
         TRY(buf_room(&w->in, behind < READ_STEP ? READ_STEP : behind, &at));
-        arena_reset(&w->arena);
+        arena_rewind(&w->arena);
         TRY(h1_parse_request(p, buf_slice(&w->in), &w->arena, &h->x.request, &used));
         h->head_end = used;
     }
@@ -89,7 +89,8 @@ static enum found find_head(struct h1_exchange *h, err_t *why)
 {
     struct conn *c = h->conn;
     struct h1_work *w = h->work;
-    struct h1_parse p = {.accept_lf = options(c)->accept_lf, .max_head = (uint32_t)options(c)->max_header};
+    struct h1_parse p = {
+        .accept_lf = options(c)->accept_lf, .max_head = (uint32_t)options(c)->max_header, .host = &w->host};
     for (tick by = 0;;) {
         size_t used = 0;
         skip_empty_lines(w);
@@ -103,7 +104,7 @@ static enum found find_head(struct h1_exchange *h, err_t *why)
                 *why = settle(h, &p, used);
             if (*why || used)
                 return *why ? FOUND_ERROR : FOUND_HEAD;
-            arena_reset(&w->arena);
+            arena_rewind(&w->arena);
         }
         bool begun = w->at < w->in.n;
         *why = fill(c, w, begun ? by : now() + options(c)->idle_timeout);
@@ -140,7 +141,8 @@ static err_t begin(struct h1_exchange *h)
     h->in_left = x->body_length = h->framing.length;
     x->body_done = h->framing.kind == BODY_NONE;
     TRY(check_expect(h));
-    h->chunked.trailers = &h->raw_trailers;
+    if (h->framing.kind == BODY_CHUNKED)
+        h->chunked = (struct chunked){.trailers = &h->raw_trailers};
     if (h->framing.kind == BODY_LENGTH && h->framing.length > o->max_body)
         return fault(E_BODY_TOO_LARGE, "more than %llu bytes", (unsigned long long)o->max_body);
     return NULL;
@@ -223,14 +225,25 @@ static bool may_hang_up(const struct h1_exchange *h)
                            fields_has_token(&h->x.request.fields, F_CONNECTION, S("close")));
 }
 
+static void set_out(struct h1_exchange *h, struct conn *c, struct h1_work *w)
+{
+    memset(h, 0, offsetof(struct h1_exchange, x.request));
+    conn_peer(c, &h->peer);
+    h->conn = c;
+    h->work = w;
+    h->x.ops = &h1_exchange_ops;
+    h->x.arena = &w->arena;
+    h->x.peer = &h->peer;
+    h->x.local = &c->point->addr;
+    h->x.secure = c->flags & CONN_SECURE;
+}
+
 static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
 {
-    struct h1_exchange h = {.x = {.ops = &h1_exchange_ops, .arena = &w->arena, .peer = &h.peer}, .conn = c, .work = w};
+    struct h1_exchange h;
     err_t why;
     *next = CONN_CLOSE;
-    conn_peer(c, &h.peer);
-    h.x.local = &c->point->addr;
-    h.x.secure = c->flags & CONN_SECURE;
+    set_out(&h, c, w);
     switch (find_head(&h, &why)) {
     case FOUND_NOTHING:
         *next = CONN_PARK;
@@ -250,7 +263,7 @@ static bool one_more(struct conn *c, struct h1_work *w, enum conn_next *next)
     buf_free(&h.raw_trailers);
     if (!keep && !may_hang_up(&h))
         linger(c, w);
-    arena_reset(&w->arena);
+    arena_rewind(&w->arena);
     *next = keep ? CONN_PARK : CONN_CLOSE;
     return keep && (w->at < w->in.n || stream_pending(c->stream));
 }

@@ -36,7 +36,7 @@ struct h1_work *h1_work_take(struct h1_spare *s)
 
 void h1_work_give(struct h1_spare *s, struct h1_work *w)
 {
-    arena_reset(&w->arena);
+    arena_rewind(&w->arena);
     if (s->count >= SPARE_MAX || w->in.cap > 2 * H1_WORK_IN || w->out.cap > 2 * H1_WORK_OUT) {
         work_free(w);
         return;

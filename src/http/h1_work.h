@@ -7,12 +7,14 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "http/h1_target.h"
 
 struct h1_work {
     struct buf in; /* [at, n) has not been taken yet; slices of the current request point in front of it */
     size_t at;
     struct buf out; /* the head being sent */
     struct arena arena;
+    struct h1_host host; /* the last one */
     struct h1_work *next;
 };
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/uri.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* Classes of bytes (RFC 3986 section 2 and appendix A), one bit each. */
 enum { UNRESERVED = 1, SUB_DELIM = 2, PATHISH = 4, SCHEME = 8, TOLERATED = 16, QUERY = 32 };
 static const uint8_t classes[256] = {
@@ -48,6 +52,31 @@ static size_t span(struct slice s, unsigned allowed)
         if (i == s.n || s.p[i] != '%' || !escape_at(s, i))
             return i;
     }
+}
+
+enum { IN_PATH = UNRESERVED | SUB_DELIM | PATHISH | TOLERATED };
+
+const char *uri_plain_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    /* Of what is printed in ASCII all but " # % < > ? and the backslash. */
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p), odd = _mm_or_si128(v, _mm_set1_epi8(1));
+        __m128i stop = _mm_cmplt_epi8(v, _mm_set1_epi8('!')); /* signed: bytes outside of ASCII, too */
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(odd, _mm_set1_epi8('#')));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(odd, _mm_set1_epi8('?')));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(v, _mm_set1_epi8('%')));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(v, _mm_set1_epi8('<')));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
+        int mask = _mm_movemask_epi8(stop);
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (p < end && class_of(*p) & IN_PATH)
+        p++;
+    return p;
 }
 
 static err_t refuse(char c, const char *what)
@@ -143,12 +172,11 @@ static struct slice cut_at(struct slice *rest, char a, char b, char c)
 /* Path, query and fragment, from where the path begins. */
 static err_t parse_rest(struct slice s, struct uri *u)
 {
-    const unsigned any = UNRESERVED | SUB_DELIM | PATHISH | TOLERATED;
-    size_t end = span(s, any);
+    size_t end = span(s, IN_PATH);
     u->path = slice_first(s, end);
     if (end < s.n && s.p[end] == '?') {
         s = slice_from(s, end + 1);
-        end = span(s, any | QUERY);
+        end = span(s, IN_PATH | QUERY);
         u->query = slice_first(s, end);
         u->has_query = true;
     }
@@ -158,7 +186,7 @@ static err_t parse_rest(struct slice s, struct uri *u)
         return refuse(s.p[end], u->has_query ? "query" : "path");
     u->fragment = slice_from(s, end + 1);
     u->has_fragment = true;
-    return check(u->fragment, any | QUERY, "fragment");
+    return check(u->fragment, IN_PATH | QUERY, "fragment");
 }
 
 err_t uri_parse_origin(struct slice s, struct uri *out)

@@ -18,6 +18,10 @@ MUST err_t uri_parse_authority(struct slice, struct uri *);
 /* "/path?query", as a request's origin-form has it (RFC 9112 section 3.2.1). E_DATA. */
 MUST err_t uri_parse_origin(struct slice, struct uri *);
 
+/* The first byte at or after `p` that does not stand in a path as it is: "%", "?", "#", a space, what must be escaped.
+ */
+const char *uri_plain_end(const char *p, const char *end);
+
 uint16_t uri_default_port(struct slice scheme); /* 80, 443, 0 unknown */
 uint16_t uri_port(const struct uri *);          /* the one given, else the scheme's */
 

@@ -65,9 +65,32 @@ static void pieces_joined(void **state)
     arena_thread_done();
 }
 
+static void rewound(void **state)
+{
+    (void)state;
+    struct arena a = {.cap = 3 * ARENA_CHUNK};
+    arena_rewind(&a); /* nothing to keep yet */
+    char *first = arena_new(&a, 10, 1);
+    arena_rewind(&a);
+    assert_ptr_equal(arena_new(&a, 10, 1), first); /* the same chunk again */
+    assert_non_null(arena_new(&a, ARENA_CHUNK / 2, 1));
+    assert_non_null(arena_new(&a, ARENA_CHUNK, 1));
+    arena_rewind(&a); /* more than one chunk: given back */
+    assert_int_equal(a.used, 0);
+    for (int i = 0; i < 10; i++) { /* what is kept counts against the cap once */
+        assert_non_null(arena_new(&a, 2 * ARENA_CHUNK, 1));
+        arena_rewind(&a);
+        assert_non_null(arena_new(&a, 1, 1));
+        arena_rewind(&a);
+    }
+    arena_reset(&a);
+    arena_thread_done();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(aligned_and_apart), cmocka_unit_test(copies_end_in_nul),
-                                       cmocka_unit_test(pieces_joined), cmocka_unit_test(large_wishes_and_the_cap)};
+                                       cmocka_unit_test(pieces_joined), cmocka_unit_test(large_wishes_and_the_cap),
+                                       cmocka_unit_test(rewound)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

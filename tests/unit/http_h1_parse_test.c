@@ -84,6 +84,51 @@ static void any_cut_is_the_same(void **state)
     assert_int_equal(q.fields.n, 2);
 }
 
+/* With what the last good Host came to at hand, the next one comes to what it would without. */
+static void the_last_host_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *host; /* NULL: refused */
+        uint16_t port;
+        bool ipv6;
+    } row[] = {
+        {"h.example:81", "h.example", 81, false},
+        {"h.example:81", "h.example", 81, false},
+        {"h.example:82", "h.example", 82, false},
+        {"H.example:82", "H.example", 82, false},
+        {"h.example:8x", NULL, 0, false},
+        {"u@h.example8", NULL, 0, false},
+        {"H.example:82", "H.example", 82, false},
+        {"H.example", "H.example", 0, false},
+        {"[::1]:8080", "::1", 8080, true},
+        {"[::1]:8080", "::1", 8080, true},
+        {"h.example1", "h.example1", 0, false},
+        {"", "", 0, false},
+        {"", "", 0, false},
+        {"a-name-that-is-too-long-to-be-kept.but-it-is-read.example.org:8", NULL, 8, false},
+        {"h.example1", "h.example1", 0, false},
+    };
+    struct h1_host known = {0};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct h1_parse p = {.host = &known};
+        char text[256];
+        int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", row[i].value);
+        err_t e = parse_n(&p, text, (size_t)n);
+        if (!row[i].host && !row[i].port) {
+            assert_ptr_equal(e, E_BAD_REQUEST);
+            continue;
+        }
+        assert_ok(e);
+        if (row[i].host)
+            assert_true(slice_eq(q.target.host, slice_z(row[i].host)));
+        assert_int_equal(q.target.port, row[i].port);
+        assert_int_equal(q.target.ipv6, row[i].ipv6);
+        assert_true(q.target.host.p >= q.fields.v[0].value.p); /* in this request, not in an earlier one */
+        assert_true(q.target.host.p + q.target.host.n <= q.fields.v[0].value.p + q.fields.v[0].value.n);
+    }
+}
+
 static void what_is_refused(void **state)
 {
     (void)state;
@@ -271,6 +316,7 @@ int main(void)
         cmocka_unit_test_teardown(a_plain_request, done),
         cmocka_unit_test_teardown(the_forms_of_the_target, done),
         cmocka_unit_test_teardown(any_cut_is_the_same, done),
+        cmocka_unit_test_teardown(the_last_host_is_known, done),
         cmocka_unit_test_teardown(what_is_refused, done),
         cmocka_unit_test_teardown(line_feeds_when_allowed, done),
         cmocka_unit_test_teardown(limits, done),

@@ -154,6 +154,25 @@ static void paths_as_file_names(void **state)
         assert_false(uri_path_decode(slice_z(bad[i]), out, &n));
 }
 
+/* Every byte at every place of a short path and of one that is looked at sixteen at a time. */
+static void where_a_plain_path_ends(void **state)
+{
+    (void)state;
+    char text[41];
+    for (int byte = 0; byte < 256; byte++) {
+        struct uri u;
+        char one[2] = {'/', (char)byte};
+        bool plain = !uri_parse_origin(slice_of(one, 2), &u) && u.path.n == 2;
+        for (size_t at = 1; at < sizeof text; at++) {
+            memset(text, 'a', sizeof text);
+            text[0] = '/';
+            text[at] = (char)byte;
+            assert_ptr_equal(uri_plain_end(text, text + sizeof text), text + (plain ? sizeof text : at));
+            assert_ptr_equal(uri_plain_end(text, text + at), text + at);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +181,7 @@ int main(void)
         cmocka_unit_test(resolving_as_in_the_rfc),
         cmocka_unit_test(normal_forms),
         cmocka_unit_test(paths_as_file_names),
+        cmocka_unit_test(where_a_plain_path_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,22 +11,14 @@
 
 enum { TAIL_PIECE = 64 << 10 };
 
-static uint64_t bit(enum http_field_id id, int word)
-{
-    return id >> 6 == (unsigned)word ? UINT64_C(1) << (id & 63) : 0;
-}
-
 /* Most requests carry none of the fields that make an answer conditional: one test says so. */
+#define BIT(id, word) ((id) >> 6 == (word) ? UINT64_C(1) << ((id)&63) : 0)
+#define CONDITIONAL(word)                                                                                              \
+    (BIT(F_IF_MATCH, word) | BIT(F_IF_NONE_MATCH, word) | BIT(F_IF_MODIFIED_SINCE, word) |                             \
+     BIT(F_IF_UNMODIFIED_SINCE, word) | BIT(F_RANGE, word))
 static bool is_plain(const struct http_fields *f)
 {
-    static const enum http_field_id ids[] = {F_IF_MATCH, F_IF_NONE_MATCH, F_IF_MODIFIED_SINCE, F_IF_UNMODIFIED_SINCE,
-                                             F_RANGE};
-    uint64_t mask[2] = {0, 0};
-    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        mask[0] |= bit(ids[i], 0);
-        mask[1] |= bit(ids[i], 1);
-    }
-    return !(f->has[0] & mask[0]) && !(f->has[1] & mask[1]);
+    return !(f->has[0] & CONDITIONAL(0)) && !(f->has[1] & CONDITIONAL(1));
 }
 
 /* What one connection over loopback can hold unread, in both queues together (tcp(7)): so many bytes may still be pages
