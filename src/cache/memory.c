@@ -92,7 +92,7 @@ static void fetch_ahead(const void *from, size_t n)
         __builtin_prefetch((const char *)from + i);
 }
 
-enum { AHEAD_OBJECT = 1536, AHEAD_BODY = 1024 }; /* key, head and a small body; what leaves in one write with them */
+enum { AHEAD_OBJECT = 512, AHEAD_BODY = 1024 }; /* with key and head; what leaves in one write with them */
 
 void cache_memory_expect(struct cache_memory *m, const struct cache_key *key)
 {
@@ -132,8 +132,7 @@ struct cache_object *cache_memory_find(struct cache_memory *m, const struct cach
     pthread_mutex_unlock(&s->lock);
     *others = any && !best;
     if (best) {
-        if (!best->packed)
-            fetch_ahead(best->whole.p, best->whole.n < AHEAD_BODY ? best->whole.n : AHEAD_BODY);
+        fetch_ahead(best->whole.p, best->whole.n < AHEAD_BODY ? best->whole.n : AHEAD_BODY);
         unsigned hits = atomic_load_explicit(&best->hits, memory_order_relaxed);
         if (hits < HITS_MAX)
             atomic_store_explicit(&best->hits, hits + 1, memory_order_relaxed);
