@@ -53,6 +53,8 @@ struct server_loop { /* one a worker */
     struct list idle;     /* of struct conn */
     struct list leaving;  /* who will be closed when this turn's writes have been sent */
     struct note leave;
+    struct list spare_conns; /* memory, for the next connections */
+    unsigned spare_count;
     struct scope accepting;
     struct waitq turn; /* serial mode: the accept fiber waits here for the connection to end */
     struct h1_spare spare;

@@ -14,6 +14,7 @@
 #include "rt/worker.h"
 
 enum {
+    SPARE = 64,    /* connections whose memory waits for the next ones */
     ACCEPT = 64,   /* connections let in before the first of them is served */
     EVICT = 32,    /* idle connections closed at once when descriptors or connections run out */
     UNHEARD = 32,  /* reads of what somebody says who is turned away */
@@ -112,6 +113,28 @@ bool conn_peer_local(const struct conn *c)
     return a.sa.sa_family == AF_UNIX || addr_is_loopback(&a);
 }
 
+/* Their memory is used again, last used first, for as many as mostly come and go within a turn. */
+static struct conn *conn_take(struct server_loop *l)
+{
+    if (list_empty(&l->spare_conns))
+        return malloc(sizeof(struct conn));
+    struct conn *c = LIST_ENTRY(l->spare_conns.next, struct conn, idle);
+    list_remove(&c->idle);
+    l->spare_count--;
+    return c;
+}
+
+static void conn_free(struct conn *c)
+{
+    struct server_loop *l = c->home;
+    if (l->spare_count == SPARE) {
+        free(c);
+        return;
+    }
+    list_add_first(&l->spare_conns, &c->idle);
+    l->spare_count++;
+}
+
 static void conn_close(struct conn *c)
 {
     struct server_loop *l = c->home;
@@ -125,7 +148,7 @@ static void conn_close(struct conn *c)
     l->open--;
     atomic_fetch_sub_explicit(&l->server->open, 1, memory_order_relaxed);
     stat_add(STAT_CONNECTIONS_OPEN, -1);
-    free(c);
+    conn_free(c);
     if (l->server->o.serial)
         waitq_wake(&l->turn, 1);
 }
@@ -217,7 +240,7 @@ static void conn_fiber(void *arg)
 
 static struct conn *conn_new(struct server_loop *l, int fd, const struct addr *peer, const struct listen_point *p)
 {
-    struct conn *c = malloc(sizeof *c);
+    struct conn *c = conn_take(l);
     if (!c)
         return NULL;
     *c = (struct conn){.home = l, .point = p};
@@ -278,7 +301,7 @@ static void turn_away(struct conn *c, bool secure)
         (void)e;
     }
     stream_close(c->stream);
-    free(c);
+    conn_free(c);
 }
 
 /* ---- Accepting ---- */
@@ -391,6 +414,7 @@ static void loop_init(struct server_loop *l, struct server *s)
     l->server = s;
     list_init(&l->idle);
     list_init(&l->leaving);
+    list_init(&l->spare_conns);
     l->leave.run = all_leave;
     waitq_init(&l->turn);
 }
@@ -477,6 +501,8 @@ void server_free(struct server *s)
             continue;
         s->loops[i].use->retired = true;
         use_drop(s->loops[i].use);
+        while (s->loops[i].spare_count)
+            free(conn_take(&s->loops[i]));
     }
     clients_free(s->clients);
     free(s->loops);

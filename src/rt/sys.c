@@ -13,8 +13,8 @@
 #include "base/pages.h"
 #include "rt/sanitize.h"
 
-/* The two calls of every request go past the C library's cancellation points, which nobody here uses: in a process with
-   threads each costs two atomic operations. ThreadSanitizer has to see the library's. */
+/* The calls of every request and connection go past the C library's cancellation points, which nobody here uses: in a
+   process with threads each costs two atomic operations. ThreadSanitizer has to see the library's. */
 static inline ssize_t receive(int fd, void *p, size_t n)
 {
 #ifdef L7_TSAN
@@ -181,7 +181,11 @@ void sys_thread_done(void)
 
 int sys_accept(int fd, struct sockaddr *a, socklen_t *len)
 {
+#ifdef L7_TSAN
     return accept4(fd, a, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
+    return (int)syscall(SYS_accept4, fd, a, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#endif
 }
 
 int sys_connect(int fd, const struct sockaddr *a, socklen_t len)
