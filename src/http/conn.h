@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn.h -- one accepted connection, between server.c (which accepts, limits and parks) and the versions of HTTP (which
- * serve what has come in). Private to src/http.
+ * conn.h -- one accepted connection, between server.c (which accepts and limits) and the versions of HTTP (which serve
+ * what has come in); conn.c has its life. Private to src/http.
  *
  * Life: accepted -> a fiber reads at once -> serves while there are requests -> parked without stack and buffer ->
  * woken by bytes -> a fiber again -> ... -> closed. Everything here stays while it is parked, so it is kept small.
@@ -76,6 +76,15 @@ void site_give(struct site_use *);
 
 void conn_peer(const struct conn *, struct addr *);
 bool conn_peer_local(const struct conn *);
+
+/* conn.c. A loop's connections: conn_new takes the descriptor, or gives NULL when there is no memory. */
+void conn_home_init(struct server_loop *);
+void conn_home_done(struct server_loop *); /* when none is left */
+struct conn *conn_new(struct server_loop *, int fd, const struct addr *peer, const struct listen_point *);
+void conn_fiber(void *conn); /* serves it until there is nothing to do now, then parks or ends it */
+void conn_park(struct conn *);
+void conn_close(struct conn *); /* one that the server counts */
+void conn_free(struct conn *);  /* the memory alone */
 
 enum conn_next { CONN_PARK, CONN_CLOSE };
 /* Serve what is there until nothing more is to be done now. */
