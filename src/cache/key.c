@@ -59,16 +59,17 @@ static char *put_lower(char *at, struct slice s)
 bool cache_key_make(struct cache_key *key, const struct uri *u, struct slice scheme, struct arena *arena)
 {
     struct slice s = u->scheme.n ? u->scheme : scheme;
+    bool http = slice_eq(s, S("http")); /* mostly */
     if (!u->host.n || !part_ok(u->host, u->ipv6 ? IN_HOST_V6 : IN_HOST) || !part_ok(u->path, IN_PATH) ||
-        !part_ok(u->query, IN_QUERY) || !part_ok(s, IN_SCHEME))
+        !part_ok(u->query, IN_QUERY) || (!http && !part_ok(s, IN_SCHEME)))
         return false;
     char digits[SLICE_U64], *text = arena_new(arena, s.n + u->host.n + u->path.n + u->query.n + 16, 1);
     char *at = text;
     if (!text)
         return false;
-    at = put(put_lower(at, s), S("://"));
+    at = http ? put(at, S("http://")) : put(put_lower(at, s), S("://"));
     at = u->ipv6 ? put(put_lower(put(at, S("[")), u->host), S("]")) : put_lower(at, u->host);
-    uint16_t usual = slice_eq_case(s, S("https")) ? 443 : 80;
+    uint16_t usual = !http && slice_eq_case(s, S("https")) ? 443 : 80;
     if (u->port && u->port != usual)
         at = put(put(at, S(":")), slice_of_u64(u->port, digits));
     at = put(at, u->path.n ? u->path : S("/"));

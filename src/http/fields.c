@@ -70,16 +70,24 @@ static inline bool same(const char *a, const char *b, size_t n)
     return eight(a + n - 8) == eight(b + n - 8);
 }
 
-enum http_field_id fields_id(struct slice name)
+/* Not where it should be first, or spelled in another way. */
+__attribute__((noinline)) static enum http_field_id search(struct slice name, unsigned h)
 {
-    if (name.n == 0)
-        return F_OTHER;
-    for (unsigned h = hash(name.p, name.n); place[h]; h = (h + 1) % PLACES) {
+    for (; place[h]; h = (h + 1) % PLACES) {
         struct slice k = known[place[h]].name;
         if (k.n == name.n && (same(k.p, name.p, k.n) || slice_same_case(k.p, name.p, k.n)))
             return place[h];
     }
     return F_OTHER;
+}
+
+enum http_field_id fields_id(struct slice name)
+{
+    if (name.n == 0)
+        return F_OTHER;
+    unsigned h = hash(name.p, name.n);
+    struct slice first = known[place[h]].name; /* empty: F_OTHER's */
+    return first.n == name.n && same(first.p, name.p, name.n) ? place[h] : search(name, h);
 }
 
 struct slice fields_name(enum http_field_id id)

@@ -214,7 +214,8 @@ static err_t format_head(struct h1_exchange *h, const struct http_response *r)
     const struct slice rest[] = {r->lines, coding, connection_line(h, r), S("\r\n")};
     h->ahead = r->start;
     if (r->whole && !coding.n && !rest[2].n) {
-        h->ahead.n += 2;
+        h->lines = r->lines;
+        *(r->lines.n ? &h->lines.n : &h->ahead.n) += 2;
         return NULL;
     }
     if (!r->start.n) {
@@ -237,7 +238,7 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
         e = format_head(h, r);
     if (e) { /* the error page begins anew */
         out->n = before;
-        h->ahead = SLICE_NONE;
+        h->ahead = h->lines = SLICE_NONE;
     }
     return e;
 }
@@ -245,7 +246,7 @@ static err_t h1_head(struct exchange *x, const struct http_response *r, tick unt
 typedef err_t writev_fn(struct stream *, struct iovec *, int n, tick until);
 
 struct pieces {
-    struct iovec v[5];
+    struct iovec v[6];
     int n;
     size_t total;
 };
@@ -268,6 +269,7 @@ static inline void gather(const struct h1_exchange *h, struct pieces *p, const s
 {
     p->n = 0, p->total = 0;
     add_piece(p, h->ahead);
+    add_piece(p, h->lines);
     add_piece(p, buf_slice(&h->work->out));
     for (int i = 0; i < count; i++)
         add_piece(p, s[i]);
@@ -276,7 +278,7 @@ static inline void gather(const struct h1_exchange *h, struct pieces *p, const s
 static inline void gone(struct h1_exchange *h, size_t n)
 {
     stat_add(STAT_BYTES_SENT, (int64_t)n);
-    h->work->out.n = h->ahead.n = 0;
+    h->work->out.n = h->ahead.n = h->lines.n = 0;
 }
 
 static err_t send_all(struct h1_exchange *h, const struct slice *s, int count, writev_fn *writev, tick until)
@@ -348,12 +350,15 @@ static err_t h1_body(struct exchange *x, struct slice s, tick until)
     while (s.n) {
         struct slice piece = slice_first(s, PIECE_MIN);
         char head[CHUNKED_HEAD_MAX];
-        struct slice v[3] = {
-            {head, h->chunked_out ? chunked_head(piece.n, head) : 0}, piece, h->chunked_out ? S("\r\n") : SLICE_NONE};
         s = slice_from(s, piece.n);
-        err_t e = send_all(h, v, 3, s.n || h->out_left ? stream_writev : at_end(h), until);
+        writev_fn *writev = s.n || h->out_left ? stream_writev : at_end(h);
+        err_t e;
+        if (h->chunked_out)
+            e = send_all(h, (struct slice[]){{head, chunked_head(piece.n, head)}, piece, S("\r\n")}, 3, writev, until);
+        else
+            e = send_all(h, &piece, 1, writev, until);
         if (e)
-            return cut_short(x, piece.n, v[2].n, e);
+            return cut_short(x, piece.n, h->chunked_out ? 2 : 0, e);
         x->sent += piece.n;
     }
     return NULL;
@@ -429,7 +434,7 @@ static err_t h1_end(struct exchange *x, const struct http_fields *trailers, tick
             TRY(h1_format_fields(&h->work->out, trailers));
         TRY(h1_format_end(&h->work->out));
     }
-    return send_all(h, NULL, 0, at_end(h), until);
+    return h->ahead.n || h->work->out.n ? send_all(h, NULL, 0, at_end(h), until) : NULL;
 }
 
 static err_t h1_detach(struct exchange *x, struct stream **out, struct slice *early)

@@ -12,7 +12,7 @@ struct h1_exchange {
     struct h1_work *work;
     struct body_framing framing; /* of the request's body */
     struct buf raw_trailers;     /* while they come */
-    struct slice ahead;          /* the start of a head that was ready, still to be sent before work->out */
+    struct slice ahead, lines;   /* of a head that was ready, still to be sent before work->out */
     size_t head_end;             /* in work->in: the slices of the request point in front of it */
     uint64_t in_left;            /* of a body with a length */
     uint64_t out_left;           /* of the announced Content-Length; UINT64_MAX: none was announced */

@@ -4,6 +4,10 @@
 #include "http/fields.h"
 #include "http/uri.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum { FOLDS_MAX = 64 }; /* in a head */
 
 /* One bit a question about a byte: may it stand in a token (RFC 9110 section 5.6.2), in a request target? */
@@ -115,12 +119,25 @@ static void skip_before_colon(struct reader *r)
 
 enum { KNOWN_MAX = 32 }; /* no known name is longer, with its colon */
 
+/* The colon behind a name that may be known; NULL: none so near. */
+static inline const char *near_colon(const char *p, const char *end)
+{
+    size_t have = (size_t)(end - p);
+#ifdef __SSE2__
+    if (have >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(':')));
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
+    }
+#endif
+    return memchr(p, ':', have < KNOWN_MAX ? have : KNOWN_MAX);
+}
+
 /* Step over a field's name. A known one is a token, so only others are looked at byte by byte. */
 static enum http_field_id name(struct reader *r, struct slice *out)
 {
-    const char *from = r->at;
-    size_t have = (size_t)(r->end - from);
-    const char *colon = memchr(from, ':', have < KNOWN_MAX ? have : KNOWN_MAX);
+    const char *from = r->at, *colon = near_colon(from, r->end);
     *out = slice_of(from, colon ? (size_t)(colon - from) : 0);
     enum http_field_id id = fields_id(*out);
     if (id != F_OTHER) {

@@ -69,9 +69,9 @@ struct http_response {
     struct slice reason; /* as received; empty to send the usual phrase */
     struct http_fields fields;
     /* To send, over HTTP/1: the head as it stands there, from the status line on, Date and Content-Length in it, so
-       that of `fields` nothing is written any more; or empty. It is not copied and stays with the caller until
-       reply_end. `length` is what that Content-Length says; `lines` go behind it. */
+       that of `fields` nothing is written any more; or empty. `lines` go behind it. Both are not copied and stay with
+       the caller until reply_end. `length` is what that Content-Length says. */
     struct slice start, lines;
     uint64_t length;
-    bool whole; /* there are no such lines, and behind `start`, not counted, stands the CRLF that ends the head */
+    bool whole; /* behind the last of these, not counted, stands the CRLF that ends the head */
 };

@@ -99,10 +99,11 @@ static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age
         return E_NO_MEMORY;
     char *at = put(put(put(lines, S("Age: ")), slice_of_u64((uint64_t)age, digits)), S("\r\nCache-Status: "));
     j->ex->note = slice_of(at, verdict_format(&j->verdict, at));
-    at = put(at + j->ex->note.n, S("\r\n"));
+    at = put(at + j->ex->note.n, S("\r\n\r\n"));
     r->status = o->info.status;
     r->fields = o->fields; /* only asked which ones there are */
-    r->lines = slice_of(lines, (size_t)(at - lines));
+    r->lines = slice_of(lines, (size_t)(at - lines) - 2);
+    r->whole = true;
     r->start = o->start;
     r->length = body_size(o);
     return NULL;
