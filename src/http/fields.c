@@ -238,6 +238,10 @@ bool fields_has_token(const struct http_fields *f, enum http_field_id id, struct
 {
     struct fields_list l = {.fields = f, .id = id};
     struct slice e;
+    if (!fields_has(f, id))
+        return false;
+    if (slice_eq_case(fields_get(f, id), token)) /* as mostly: it stands alone */
+        return true;
     while (fields_element(&l, &e))
         if (slice_eq_case(e, token))
             return true;
