@@ -39,6 +39,8 @@ static bool get(struct cache_memory *m, uint32_t id)
     struct cache_key key = key_of(id, text);
     struct http_fields none = {0};
     bool others;
+    cache_memory_expect(m, &key);
+    cache_memory_ahead(m, &key);
     struct cache_object *o = cache_memory_find(m, &key, &none, &others);
     cache_object_unref(o);
     return o;
