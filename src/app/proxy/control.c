@@ -82,7 +82,7 @@ static err_t show_stored(struct proxy *p, const struct cache_key *key, struct st
     TRY(buf_add(out, S("key ")));
     TRY(text_safe_add(out, key->text));
     TRY(buf_format(out, "\n%d stored\n", s->n + s->only_on_disk));
-    const char *refusal = s->n + s->only_on_disk ? NULL : fetch_refusal(p, key);
+    const char *refusal = s->n + s->only_on_disk ? NULL : refusal_why(p, key);
     if (refusal)
         TRY(buf_format(out, "  the last answer was not stored: %s\n", refusal));
     for (int i = 0; i < s->n; i++)

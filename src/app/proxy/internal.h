@@ -55,7 +55,7 @@ struct proxy {
     struct client_proxy parent_proxy;
     struct buf auth;              /* contents of the auth file */
     struct arena arena;           /* what lives as long as this */
-    _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see fetch.c */
+    _Atomic uint64_t marks[4096]; /* keys whose answers were not shareable a moment ago: see refusal.c */
     struct refusal refusals[REFUSALS];
     struct listen_point control;
 };
@@ -125,8 +125,14 @@ MUST static inline err_t fetch_interims_sent(struct job *j, tick until)
 {
     return j->interims_open ? fetch_interims_wait(j, until) : NULL;
 }
-const char *fetch_refusal(struct proxy *, const struct cache_key *); /* a sentence for `why`, or NULL */
 void fetch_free_spares(struct proxy_loop *);
+
+/* -- refusal.c -- */
+/* For some seconds nobody waits for what others ask of this key: its answers cannot be shared. */
+void refusal_mark(struct job *);
+bool refusal_marked(struct job *);
+void refusal_note(struct job *, const char *why);                  /* of the last answer; NULL: it was stored */
+const char *refusal_why(struct proxy *, const struct cache_key *); /* a sentence for `why`, or NULL */
 
 /* -- store.c -- */
 struct cache_object *store_find(struct job *, bool *others, tick until);

@@ -7,56 +7,6 @@
 #include "base/stat.h"
 #include "http/uri.h"
 
-enum { MARK_SECONDS = 10 }; /* how long a key whose answer could not be shared is fetched without waiting */
-
-/* ---- Keys that are not worth waiting for: a lossy table of hash and time (varnish's hit-for-miss) ---- */
-
-static _Atomic uint64_t *mark_slot(struct job *j)
-{
-    return &j->p->marks[j->key.hash % (sizeof j->p->marks / sizeof j->p->marks[0])];
-}
-
-static uint64_t mark_value(const struct job *j, int64_t second)
-{
-    return (j->key.hash & ~UINT64_C(0xffffffff)) | (uint64_t)(uint32_t)second;
-}
-
-static void mark(struct job *j)
-{
-    atomic_store_explicit(mark_slot(j), mark_value(j, now() / TICK_S + MARK_SECONDS), memory_order_relaxed);
-}
-
-static bool marked(struct job *j)
-{
-    uint64_t v = atomic_load_explicit(mark_slot(j), memory_order_relaxed);
-    return (v >> 32) == (j->key.hash >> 32) && (uint32_t)v > (uint32_t)(now() / TICK_S);
-}
-
-/* ---- Why something is not there, for those who ask ---- */
-
-static struct refusal *refusal_slot(struct proxy *p, const struct cache_key *key)
-{
-    return &p->refusals[key->hash % REFUSALS];
-}
-
-static void note_refusal(struct job *j, const char *why)
-{
-    struct refusal *r = refusal_slot(j->p, &j->key);
-    if (atomic_load_explicit(&r->hash, memory_order_relaxed) == j->key.hash &&
-        atomic_load_explicit(&r->why, memory_order_relaxed) == why)
-        return; /* as before: no cache line moves */
-    atomic_store(&r->hash, 0);
-    atomic_store(&r->why, why);
-    atomic_store(&r->hash, why ? j->key.hash : 0);
-}
-
-const char *fetch_refusal(struct proxy *p, const struct cache_key *key)
-{
-    struct refusal *r = refusal_slot(p, key);
-    const char *why = atomic_load(&r->hash) == key->hash ? atomic_load(&r->why) : NULL;
-    return atomic_load(&r->hash) == key->hash ? why : NULL;
-}
-
 /* ---- Straight through ---- */
 
 static bool stands_for_get(struct job *j, const struct fetch *t)
@@ -128,7 +78,7 @@ err_t fetch_pass(struct job *j, tick until)
 static bool asks_alone(struct job *j, const struct cache_object *stale)
 {
     return j->in->method != M_GET || j->ask.authorization || j->ask.range || j->ask.cc.has & CC_NO_STORE ||
-           (j->ask.conditional && !stale) || marked(j);
+           (j->ask.conditional && !stale) || refusal_marked(j);
 }
 
 /* Is it worth asking for what this partial one lacks? With a strong tag for sure; with a weaker validator the parts
@@ -264,14 +214,14 @@ static err_t answered(struct job *j, struct fetch *t, tick until)
 {
     head_came(j, t);
     const char *why = fill_refused(j, t);
-    note_refusal(j, why);
+    refusal_note(j, why);
     if (!why) {
         j->verdict.stored = true;
         j->verdict.fwd_status = 0;
         return fill(j, t, until);
     }
     if (j->in->method == M_GET && !j->ask.range && !j->ask.conditional)
-        mark(j);
+        refusal_mark(j);
     flight_release(t->flight, FLIGHT_ALONE, NULL);
     err_t e = j->ex ? relay(j, t, until) : NULL;
     fetch_free(t);
@@ -290,6 +240,14 @@ static bool completes(struct job *j, struct fetch *t, struct cache_object *parti
     cache_object_unref(t->partner);
     t->partner = NULL;
     return false;
+}
+
+/* An answer of the origin's broke off or never went on. Unless some of it has left already, that is as good as a 502.
+ */
+static err_t unless_broken(struct job *j, err_t e, struct cache_object *stale, tick until)
+{
+    bool broken = e && e != E_CANCELED && e->kind != ERR_LOCAL && j->ex && !j->ex->status;
+    return broken && can_fall_back(j, stale, 502) ? fall_back(j, stale, 502, until) : e;
 }
 
 static err_t lead(struct job *, struct fetch *, struct cache_object *, const struct fetch_terms *, tick until);
@@ -332,7 +290,7 @@ static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, co
     }
     if (terms->complete && (status == 206 || status == 416) && !completes(j, t, stale, terms))
         return ask_plainly(j, t, until);
-    return answered(j, t, until);
+    return unless_broken(j, answered(j, t, until), stale, until);
 }
 
 /* Somebody else is asking. `*alone` when what came of it is of no use to us. */
@@ -358,7 +316,7 @@ static err_t follow(struct job *j, struct cache_flight *f, struct cache_object *
             if (fresh_judge(&info, &j->ask, wall_now()).use == FRESH_SERVE) {
                 j->verdict.has_ttl = true;
                 j->verdict.collapsed = 1;
-                return along_follow(j, f, until);
+                return unless_broken(j, along_follow(j, f, until), stale, until);
             }
         }
         if (state == FLIGHT_FAILED) {
