@@ -96,6 +96,7 @@ static err_t as_json(struct buf *b, const struct exchange *x, const char *peer, 
     json_key(&j, "received"), json_uint(&j, x->received);
     json_key(&j, "seconds"), json_real(&j, (double)took_ns / 1e9, 6);
     json_key(&j, "complete"), json_bool(&j, !x->broken);
+    add_string(&j, "error", x->broken ? slice_z(x->broken->text) : SLICE_NONE);
     add_string(&j, "host", fields_get(&x->request.fields, F_HOST));
     add_string(&j, "referer", fields_get(&x->request.fields, F_REFERER));
     add_string(&j, "agent", fields_get(&x->request.fields, F_USER_AGENT));

@@ -35,6 +35,7 @@ err_t reply_interim(struct exchange *x, const struct http_response *r, tick unti
 err_t reply_head(struct exchange *x, const struct http_response *r, tick until)
 {
     CHECK(x->status == 0 && (r->status >= 200 || r->status == 101));
+    TRY(x->broken); /* a 1xx was cut short: nothing sensible can follow it, no error page either */
     TRY(x->ops->head(x, r, until));
     x->status = r->status;
     return NULL;
@@ -229,6 +230,6 @@ void exchange_conclude(struct exchange *x, err_t failed, tick until)
     }
     if (!failed && !x->ended)
         failed = reply_end(x, until);
-    if (failed)
-        x->broken = true;
+    if (failed && !x->broken)
+        x->broken = failed;
 }

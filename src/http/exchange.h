@@ -5,7 +5,8 @@
  * h1_server and h2_server fill in `ops`; handlers (serve, proxy, lab, metrics) see only this. A handler reads
  * the body if it wants it, calls reply_head once, then reply_body, _file or _pages until the length is reached, then
  * reply_end. What it leaves undone, exchange_conclude settles in one place: a handler that failed before
- * reply_head gets an error page from err->http; after it the exchange is broken off (close, or RST_STREAM).
+ * reply_head gets an error page from err->http; after it, and behind a 1xx that was cut short, the exchange is broken
+ * off (close, or RST_STREAM).
  *
  * The transport adds Date, and the framing: with Content-Length among the response's fields the body has
  * exactly that length, otherwise it is sent chunked (HTTP/1.1), until close (1.0) or until END_STREAM (2).
@@ -58,7 +59,8 @@ struct exchange {
     uint64_t body_length;        /* announced by the request; UINT64_MAX when it is chunked, 0 when it has none */
     bool body_done;              /* the request's body was read to its end */
     struct http_fields trailers; /* of the request, once body_done */
-    bool ended, detached, broken;
+    bool ended, detached;
+    err_t broken;      /* why it broke off, and the connection with it; NULL: it did not */
     tick started;      /* first byte of the request */
     struct slice note; /* what a handler wants in the access log (cache verdict) */
     struct http_request request;

@@ -59,7 +59,9 @@ static err_t say_interim(struct h1_exchange *h, struct slice head, tick until)
     err_t e = stream_write(h->conn->stream, head, progress_by(h, until));
     h->saying = false;
     waitq_wake(&h->said, -1);
-    return e ? E_CANCELED : NULL; /* cut short, nothing sensible can follow it: no error page either */
+    if (e)
+        h->x.broken = e;
+    return e;
 }
 
 static err_t say_continue(struct h1_exchange *h, tick until)

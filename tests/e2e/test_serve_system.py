@@ -108,7 +108,7 @@ class Sizes(Serve):
         for name, size in (('copied', 15 << 20), ('watched', 200 << 20)):
             os.truncate(self.file('site/' + name), size)
             self.conn(s).send(get('/' + name))
-            s.wait_for_line(rf'"target":"/{name}".*"complete":false')
+            s.wait_for_line(rf'"target":"/{name}".*"complete":false,"error":"timed out"')
 
     def test_a_large_body_that_nobody_wants_is_not_waited_for(self):
         for length in ('Content-Length: 1000000', 'Expect: 100-continue\r\nContent-Length: 10'):

@@ -2,9 +2,9 @@
 /*
  * http_player.c -- the HTTP/1 server on the simulated network, with a handler that is easy to ask for things:
  * /hello answers at once, /echo sends the request's body back, /big sends 1 MiB (/big-chunks without a length,
- * /big-pages and /big-file by other ways), /last says how much of the last of these was sent, /slow waits ten seconds,
- * /chunked sends "ab" and "c" without a length, /lie announces more than it sends, /late fails after its head; /early
- * answers while another fiber reads the request's body, as the proxy does.
+ * /big-pages and /big-file by other ways), /last says how much of the last of these was sent, /why how the last /echo
+ * read its body, /slow waits ten seconds, /chunked sends "ab" and "c" without a length, /lie announces more than it
+ * sends, /late fails after its head; /early answers while another fiber reads the request's body, as the proxy does.
  */
 #include "tests/sim/player.h"
 
@@ -19,6 +19,7 @@ enum { BIG = 1 << 20 };
 
 static struct server *server;
 static uint64_t last_sent;
+static err_t last_read;
 static struct listen_point point;
 
 static err_t echo(struct exchange *x, tick until)
@@ -32,6 +33,7 @@ static err_t echo(struct exchange *x, tick until)
         if (!e)
             e = buf_add(&all, slice_of(piece, got));
     }
+    last_read = e;
     if (!e)
         e = reply_text(x, 200, S("text/plain"), buf_slice(&all), until);
     buf_free(&all);
@@ -127,6 +129,8 @@ static err_t answer(struct exchange *x, const void *conf, tick until)
         return big(x, p, until);
     if (slice_eq(p, S("/last")))
         return last(x, until);
+    if (slice_eq(p, S("/why")))
+        return reply_text(x, 200, S("text/plain"), slice_z(last_read ? last_read->text : "whole"), until);
     if (slice_eq(p, S("/chunked")))
         return pieces(x, until);
     if (slice_eq(p, S("/early")))

@@ -71,10 +71,8 @@ static void interim_send(void *arg)
     struct job *j = arg;
     for (struct interim *i; (i = j->interims_waiting);) {
         j->interims_waiting = i->next;
-        if (!j->interims_broken && reply_interim(j->ex, &i->response, TICK_NEVER)) {
+        if (!j->ex->broken && reply_interim(j->ex, &i->response, TICK_NEVER))
             fault_clear();
-            j->interims_broken = true;
-        }
     }
     j->interims_running = false;
 }
@@ -82,7 +80,7 @@ static void interim_send(void *arg)
 err_t fetch_interims_wait(struct job *j, tick until)
 {
     TRY(scope_join(&j->interims, until));
-    return j->interims_broken ? E_CANCELED : NULL; /* one that was cut: nothing sensible can follow it */
+    return j->ex->broken;
 }
 
 static struct interim *interim_copy(struct job *j, const struct http_response *in)

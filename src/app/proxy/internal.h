@@ -79,7 +79,7 @@ struct job {
     struct verdict verdict;
     /* 1xx responses on their way to the client */
     struct scope interims;
-    bool interims_open, interims_running, interims_broken;
+    bool interims_open, interims_running;
     struct interim *interims_waiting;
     /* a short request body as far as it was received, and how much of it the present attempt has sent */
     char *upload;
@@ -119,8 +119,7 @@ err_t fetch_cached(struct job *, struct cache_object *stale, tick until);
 err_t fetch_pass(struct job *, tick until); /* not for the cache: straight through */
 void fetch_background(struct job *, struct cache_object *);
 MUST err_t fetch_interims_wait(struct job *, tick until);
-/* Before anything else is sent to the client: a 1xx may still be on its way. E_CANCELED when one could not be sent
-   whole. */
+/* Before anything else is sent to the client: a 1xx may still be on its way. Why one was cut short, if it was. */
 MUST static inline err_t fetch_interims_sent(struct job *j, tick until)
 {
     return j->interims_open ? fetch_interims_wait(j, until) : NULL;
