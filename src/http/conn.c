@@ -67,14 +67,22 @@ void conn_close(struct conn *c)
         waitq_wake(&l->turn, 1);
 }
 
+static void settle_fiber(void *arg)
+{
+    struct conn *c = arg;
+    err_t e = io_settle(c->tcp.fd, now() + c->home->server->o.body_timeout);
+    (void)e; /* it is gone, or it does not read */
+    conn_close(c);
+}
+
 static void conn_woken(struct parked *p, enum park_why why)
 {
     struct conn *c = LIST_ENTRY(p, struct conn, parked);
     list_remove(&c->idle);
-    /* No fiber to be had: under such a load, one connection less is the right answer. Who drains waits for what the
-       client has not taken yet. */
-    bool go_on = why == PARK_READY || (why == PARK_SHUTDOWN && io_unsent(p->fd));
-    if (!go_on || scope_spawn(loop_scope(loop_self()), "http", conn_fiber, c))
+    /* Who was idle for too long and who drains wait for what the client has not taken yet. No fiber to be had: under
+       such a load, one connection less is the right answer. */
+    bool ready = why == PARK_READY, go_on = ready || io_unsent(p->fd);
+    if (!go_on || scope_spawn(loop_scope(loop_self()), "http", ready ? conn_fiber : settle_fiber, c))
         conn_close(c);
 }
 
@@ -104,14 +112,6 @@ static err_t set_up(struct conn *c)
     if (!e)
         c->stream = stream_trace(c->stream, c->home->server->o.trace, 'S', TRACE_HTTP);
     return e;
-}
-
-static void settle_fiber(void *arg)
-{
-    struct conn *c = arg;
-    err_t e = io_settle(c->tcp.fd, now() + c->home->server->o.body_timeout);
-    (void)e; /* it is gone, or it does not read */
-    conn_close(c);
 }
 
 /* What they were told last has been sent by now; only who did not take all of it needs a fiber to wait in. */

@@ -143,7 +143,7 @@ static err_t answer(struct exchange *x, const void *conf, tick until)
     return reply_text(x, 200, S("text/plain"), S("at last"), until);
 }
 
-/* "max-connections=2 per-client=1 accept-lf serial max-body=5" */
+/* "max-connections=2 per-client=1 accept-lf serial max-body=5 idle-timeout=5", of seconds */
 static err_t configure(struct slice words, struct server_options *o)
 {
     struct slice word;
@@ -159,6 +159,8 @@ static err_t configure(struct slice words, struct server_options *o)
             o->max_connections_per_client = n, o->limit_loopback = true;
         else if (slice_eq(key, S("max-body")))
             o->max_body = n;
+        else if (slice_eq(key, S("idle-timeout")))
+            o->idle_timeout = (tick)n * TICK_S;
         else if (slice_eq(key, S("max-header")))
             o->max_header = n;
         else if (slice_eq(key, S("accept-lf")))
