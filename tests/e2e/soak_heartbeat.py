@@ -11,7 +11,7 @@ import threading
 import time
 
 import harness
-from test_heartbeat import SECRET, Heartbeat, beat
+from heartbeat_case import SECRET, Heartbeat, beat
 
 DATAGRAMS = int(os.environ.get('L7_DATAGRAMS', '10000000'))
 WAVE = 400        # sent before the queue is looked at

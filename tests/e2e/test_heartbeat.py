@@ -1,17 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""l7 heartbeat: beats, signatures, states, events, state that survives, the watch protocol, and the learners' scripts.
-
-Packets are built here from docs/heartbeat-protocol.md, not by the program under test.
-"""
-import hashlib
-import hmac
-import http.server
+"""l7 heartbeat: beats, signatures, states, the watch protocol, and the learners' scripts."""
 import json
 import os
 import random
 import signal
 import socket
-import sqlite3
 import struct
 import subprocess
 import sys
@@ -19,8 +12,7 @@ import threading
 import time
 
 import harness
-
-SECRET = b'correct horse battery staple'
+from heartbeat_case import SECRET, Heartbeat, beat, question
 
 # What learners write for the exercise: the client sends "SEQ TIME" once a second (here faster), the server reads them.
 LAB_CLIENT = """
@@ -55,55 +47,6 @@ for _ in range(3):
         print(name, int(seq), float(left), flush=True)
     time.sleep(0.2)
 """
-
-
-def beat(name='node', sequence=1, incarnation=1, sent=None, interval=0.1, goodbye=False, key=None, key_id=0):
-    name = name.encode() if isinstance(name, str) else name
-    flags = (1 if key else 0) | (2 if goodbye else 0)
-    sent = time.time() if sent is None else sent
-    p = b'L7HB' + bytes([1, 1, flags, len(name)]) + struct.pack('>QQqq', incarnation, sequence, int(sent * 1e9),
-                                                                 int(interval * 1e9)) + name
-    return seal(p, key, key_id) if key else p
-
-
-def seal(p, key, key_id=0):
-    p += struct.pack('>I', key_id)
-    return p + hmac.new(key, p, hashlib.sha256).digest()[:16]
-
-
-def question(start=0, nonce=7, size=1232, key=None):
-    p = b'L7HB' + bytes([1, 2, 1 if key else 0, 0]) + struct.pack('>QI', nonce, start)
-    p += bytes(size - len(p) - (20 if key else 0))
-    return seal(p, key) if key else p
-
-
-class Heartbeat(harness.TestCase):
-    def listen(self, *more, events=True):
-        self.listener = self.start(['heartbeat', 'listen', '--listen', '127.0.0.1:0', '--workers', '2',
-                                    *(['--json'] if events else ['--quiet']), *more])
-        self.port = self.listener.port
-        return self.listener
-
-    def socket(self):
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        s.settimeout(10)
-        s.connect(('127.0.0.1', self.port))
-        self.addCleanup(s.close)
-        return s
-
-    def table(self, *more):
-        code, out, err = self.run_l7(['heartbeat', 'watch', f'127.0.0.1:{self.port}', '--json', '--count', '1', *more])
-        self.assertEqual(code, 0, err)
-        return {r['id']: r for r in map(json.loads, out.splitlines())}
-
-    def wait_for(self, name, **fields):
-        def right():
-            row = self.table().get(name)
-            return row if row and all(row[k] == v for k, v in fields.items()) else None
-        return self.wait_until(right, what=f'{name} with {fields}')
-
-    def events(self, listener=None):
-        return [json.loads(line) for line in (listener or self.listener).stdout().splitlines()]
 
 
 class Beats(Heartbeat):
@@ -419,167 +362,6 @@ finally:
         self.wait_until(lambda: states() == {'one': (True, 2), 'two': (False, 1)}, what='a majority')
         self.assertEqual(states('--quorum', '3'), {'one': (False, 2), 'two': (False, 1)})
         self.assertEqual(states('--quorum', '1'), {'one': (True, 2), 'two': (True, 1)})
-
-
-class Events(Heartbeat):
-    def test_command_gets_variables_and_no_injection(self):
-        out, evil = os.path.join(self.tmpdir, 'out'), '$(touch pwned) `touch pwned` ; touch pwned \' "'
-        self.listen('--on-change', f'printf "%s|%s|%s|%s\\n" "$L7_ID" "$L7_EVENT" "$L7_FROM" "$L7_SEQUENCE" >> {out}',
-                    '--timeout', '300ms')
-        s = self.socket()
-        s.send(beat(evil, 3))
-        s.send(beat('bad\nname', 1))
-        self.wait_until(lambda: os.path.exists(out) and open(out).read().count('\n') >= 2, what='two commands')
-        self.assertEqual(open(out).read(), f'{evil}|up|new|3\n{evil}|down|up|3\n')
-        self.assertFalse(os.path.exists('pwned'))
-
-    def test_commands_are_bounded_in_number_and_time(self):
-        count = os.path.join(self.tmpdir, 'count')
-        self.listen('--on-change', f'echo $$ >> {count}; exec sleep 100', '--jobs', '2', '--job-limit', '500ms')
-        s = self.socket()
-        for i in range(6):
-            s.send(beat(f'n{i}', 1))
-
-        def running():
-            pids = [int(x) for x in open(count).read().split()] if os.path.exists(count) else []
-            return pids, [p for p in pids if os.path.exists(f'/proc/{p}')]
-
-        def done():
-            self.assertLessEqual(len(running()[1]), 2)
-            return len(running()[0]) == 6 and not running()[1]
-        self.wait_until(done, what='six commands, killed in turn')
-        self.listener.wait_for_line("hook for 'n", count=6)
-
-    def test_history(self):
-        path = os.path.join(self.tmpdir, 'changes.db')
-        self.listen('--history', path, '--timeout', '300ms')
-        s = self.socket()
-        for i in range(50):
-            s.send(beat(f'n{i}', 1))
-
-        def rows():
-            try:
-                with sqlite3.connect(f'file:{path}?mode=ro', uri=True) as db:
-                    return db.execute('SELECT id, old, new FROM changes').fetchall()
-            except sqlite3.OperationalError:
-                return []
-        self.wait_until(lambda: len(rows()) == 100, what='up and down of fifty')
-        self.assertEqual(rows().count(('n7', 'new', 'up')), 1)
-        self.assertEqual(rows().count(('n7', 'up', 'down')), 1)
-
-    def test_kill_and_restart(self):
-        """kill -9: no false alarm afterwards, counts go on, and the history has lost nothing older than a second."""
-        state, path = os.path.join(self.tmpdir, 'state'), os.path.join(self.tmpdir, 'h.db')
-        more = ['--state', state, '--history', path, '--timeout', '600ms']
-        first = self.listen(*more)
-        port = self.port
-        stop = threading.Event()
-
-        def send():
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sequence = 0
-            while not stop.wait(0.05):
-                sequence += 1
-                for i in range(100):
-                    try:
-                        s.sendto(beat(f'n{i}', sequence), ('127.0.0.1', port))
-                    except OSError:
-                        pass  # nobody listens just now
-            s.close()
-        t = threading.Thread(target=send)
-        t.start()
-        self.addCleanup(t.join)
-        self.addCleanup(stop.set)
-        self.wait_until(lambda: first.stdout().count('"event":"up"') == 100, what='all up')
-        self.wait_until(lambda: sqlite3.connect(path).execute('SELECT count(*) FROM changes').fetchone()[0] == 100)
-        received = self.table()['n5']['received']
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-        time.sleep(1.5)  # longer than the deadline
-        second = self.start(['heartbeat', 'listen', '--listen', f'127.0.0.1:{port}', '--json', *more])
-        self.wait_until(lambda: all(r['received'] > received + 20 for r in self.table().values()))
-        table = self.table()
-        self.assertEqual(len(table), 100)
-        self.assertEqual({r['state'] for r in table.values()}, {'up'})
-        self.assertEqual(sum(r['lost'] for r in table.values()), 0)
-        self.assertEqual(second.stdout(), '')
-        self.assertEqual(sqlite3.connect(path).execute('SELECT count(*) FROM changes').fetchone()[0], 100)
-
-    def test_webhook_is_retried_and_in_order(self):
-        got = []
-
-        class Server(http.server.BaseHTTPRequestHandler):
-            protocol_version = 'HTTP/1.1'
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers['Content-Length']))
-                got.append((self.path, self.headers['Content-Type'], json.loads(body)))
-                self.send_response(503 if len(got) == 1 else 204)
-                self.send_header('Content-Length', '0')
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-        server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        self.listen('--webhook', f'http://127.0.0.1:{server.server_address[1]}/hook?a=b', '--timeout', '300ms')
-        self.socket().send(beat('w', 4))
-        self.wait_until(lambda: len(got) >= 3, what='two events, one of them twice')
-        self.assertEqual([(e['id'], e['event']) for _, _, e in got], [('w', 'up'), ('w', 'up'), ('w', 'down')])
-        self.assertEqual({(path, kind) for path, kind, _ in got}, {('/hook?a=b', 'application/json')})
-
-    def test_metrics(self):
-        self.listen('--metrics', '127.0.0.1:0')
-        s = self.socket()
-        for i in (1, 2, 2, 5):
-            s.send(beat('a', i, interval=60))
-        s.send(b'what is this')
-        self.wait_for('a', received=3)
-        host, port = self.listener.addr('metrics')
-
-        def metrics():
-            text = harness.dialogue(port, b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n').decode()
-            return dict(line.split() for line in text.splitlines() if line.startswith('l7_heartbeat'))
-        m = self.wait_until(lambda: metrics().get('l7_heartbeat_senders_up') == '1' and metrics(), what='the gauge')
-        self.assertEqual((m['l7_heartbeat_beats_fresh_total'], m['l7_heartbeat_beats_duplicate_total'],
-                          m['l7_heartbeat_beats_malformed_total']), ('3', '1', '1'))
-
-
-class Simulate(Heartbeat):
-    def test_a_recorded_path(self):
-        """Ten minutes of two senders at 10 Hz; one loses every hundredth beat, the other none."""
-        lines = []
-        for i in range(1, 6001):
-            at = 10**12 + i * 10**8
-            lines.append(f'{at} steady 1 {i} {at} 100000000')
-            if i % 100:
-                lines.append(f'{at + 10**6} lossy 1 {i} {at} 100000000')
-        record = self.file('record', '\n'.join(lines) + '\n5 cut')
-        code, out, err = self.run_l7(['heartbeat', 'simulate', record, '--json', '--timeout', '150ms', '--timeout', '250ms',
-                                      '--false-alarms', '1/hour'])
-        self.assertEqual(code, 0, err)
-        short, long, learned = map(json.loads, out.splitlines())
-        self.assertEqual((short['false_alarms'], long['false_alarms']), (59, 0))
-        self.assertAlmostEqual(long['detection_median_s'], 0.2, delta=0.01)
-        self.assertLessEqual(learned['false_alarms'], 3)
-        self.assertLess(learned['detection_median_s'], 0.4)
-        code, _, err = self.run_l7(['heartbeat', 'simulate', self.file('bad', 'hello\n')])
-        self.assertEqual(code, 1)
-        self.assertIn('line 1', err)
-
-    def test_what_the_listener_records(self):
-        record = os.path.join(self.tmpdir, 'record')
-        self.listen('--record', record)
-        s = self.socket()
-        for i in range(1, 101):
-            s.send(beat('a b', i, interval=0.01))
-        self.wait_for('a b', received=100)
-        self.assertEqual(self.listener.stop(), 0)
-        code, out, err = self.run_l7(['heartbeat', 'simulate', record])
-        self.assertEqual(code, 0, err)
-        self.assertIn('1 senders, 100 beats', out)
 
 
 class Learners(Heartbeat):

@@ -15,7 +15,7 @@ import time
 import unittest
 
 import harness
-from test_heartbeat import SECRET, Heartbeat, beat
+from heartbeat_case import SECRET, Heartbeat, beat
 
 HOUR = 3600
 TIMEOUT = 0.8

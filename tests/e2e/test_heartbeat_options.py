@@ -17,7 +17,7 @@ import threading
 import time
 
 import harness
-from test_heartbeat import SECRET, Heartbeat, beat, seal
+from heartbeat_case import SECRET, Heartbeat, beat, seal
 from test_get_session import certificates, server_context
 
 HOUR = 3600  # so long an interval that nobody is late

@@ -15,7 +15,7 @@ import sys
 import time
 
 import harness
-from test_heartbeat import SECRET, Heartbeat, beat, question
+from heartbeat_case import SECRET, Heartbeat, beat, question
 
 STATES = ['new', 'up', 'late', 'down', 'stopped']
 
@@ -261,7 +261,7 @@ class Strangers(Heartbeat):
     SETUP = """
 import select, socket, struct, subprocess, sys
 sys.path.insert(0, sys.argv[2])
-from test_heartbeat import beat, question, SECRET
+from heartbeat_case import beat, question, SECRET
 subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
 subprocess.run(['ip', 'addr', 'add', '192.0.2.1/32', 'dev', 'lo'], check=True)
 l = subprocess.Popen([sys.argv[1], 'heartbeat', 'listen', '--listen', '192.0.2.1:12002', '--quiet', *sys.argv[3:]], stderr=subprocess.PIPE)
