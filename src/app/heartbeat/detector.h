@@ -60,7 +60,7 @@ struct detector {
     uint16_t solve_in;            /* fresh beats until the deadline is worked out again */
     int8_t unit;                  /* log2 of the unit of `late`, ns; 0 while it is unknown */
     uint8_t young;                /* fresh beats since the beginning or the last re-basing, up to 255 */
-    uint16_t late[DETECTOR_LATE]; /* floating counters, see detector.c */
+    uint16_t late[DETECTOR_LATE]; /* floating counters, see detector_counts.h */
     uint16_t runs[DETECTOR_RUNS];
     uint16_t held;
 };

@@ -4,130 +4,17 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "app/heartbeat/sender_record.h"
+#include "app/heartbeat/senders_index.h"
 #include "app/heartbeat/senders_pool.h"
 #include "base/check.h"
 
-enum { INDEX_FIRST = 64, NEAR_SHIFT = 21, FAR_SHIFT = 31, RECHECK_BEATS = 4, ENTRY_SLOT_BITS = 23 };
-
-/* ---- Slots: the k-th of shard s is k * SENDERS_SHARDS + s, so a slot tells its shard ---- */
-
-static struct sender *at(const struct senders *t, uint32_t slot)
-{
-    return store_at(&t->store, slot);
-}
-
-static bool take_slot(struct senders *t, int shard, uint32_t *slot)
-{
-    struct senders_shard *s = &t->shard[shard];
-    if (s->free) {
-        *slot = s->free - 1;
-        s->free = at(t, *slot)->next;
-        return true;
-    }
-    uint32_t want = s->fresh * SENDERS_SHARDS + (uint32_t)shard;
-    if (want >= t->conf.max)
-        return false;
-    pthread_mutex_lock(&t->grow);
-    err_t e = NULL;
-    while (!e && want >= store_slots(&t->store))
-        e = store_grow(&t->store);
-    pthread_mutex_unlock(&t->grow);
-    if (e)
-        return false;
-    __atomic_store_n(&s->fresh, s->fresh + 1, __ATOMIC_RELAXED); /* senders_slots reads it without the lock */
-    *slot = want;
-    return true;
-}
-
-/* ---- Index ---- */
-
-static uint64_t hash_of(const struct senders *t, const struct sender_name *n)
-{
-    if (n->text)
-        return slice_hash(slice_of(n->host, sizeof n->host), t->seed ^ n->port);
-    return slice_hash(n->id, t->seed);
-}
-
-static int shard_of(uint64_t hash)
-{
-    return (int)(hash >> 60);
-}
-_Static_assert(SENDERS_SHARDS == 16, "the shard is the top four bits of the hash");
-
-/* An entry is slot + 1 with nine bits of the hash above it: a record, which is far away, is looked at only when they
-   fit. */
-static uint32_t entry_of(uint64_t hash, uint32_t slot)
-{
-    return (uint32_t)(hash >> 48 & 0x1ff) << ENTRY_SLOT_BITS | (slot + 1);
-}
-static uint32_t entry_slot(uint32_t entry)
-{
-    return (entry & ((1u << ENTRY_SLOT_BITS) - 1)) - 1;
-}
-_Static_assert(STORE_CHUNK *STORE_CHUNKS_MAX < 1 << ENTRY_SLOT_BITS, "a slot fits its bits");
-
-static void index_put(struct senders_shard *s, uint64_t hash, uint32_t slot)
-{
-    uint32_t i = (uint32_t)hash & (s->size - 1);
-    while (s->index[i])
-        i = (i + 1) & (s->size - 1);
-    s->index[i] = entry_of(hash, slot);
-}
-
-static bool index_room(struct senders *t, struct senders_shard *s)
-{
-    if ((s->count + 1) * 4 <= s->size * 3)
-        return true;
-    uint32_t *old = s->index, n = s->size, size = n ? n * 2 : INDEX_FIRST;
-    uint32_t *bigger = calloc(size, sizeof *bigger);
-    if (!bigger)
-        return false;
-    s->index = bigger, s->size = size;
-    for (uint32_t i = 0; i < n; i++)
-        if (old[i]) {
-            struct sender_name name;
-            sender_name(at(t, entry_slot(old[i])), &name);
-            index_put(s, hash_of(t, &name), entry_slot(old[i]));
-        }
-    free(old);
-    return true;
-}
-
-static struct sender *find(const struct senders *t, const struct senders_shard *s, uint64_t hash,
-                           const struct sender_name *n, uint32_t *place)
-{
-    for (uint32_t i = (uint32_t)hash & (s->size - 1); s->size && s->index[i]; i = (i + 1) & (s->size - 1)) {
-        uint32_t slot = entry_slot(s->index[i]);
-        if (s->index[i] == entry_of(hash, slot) && sender_is(at(t, slot), n)) {
-            *place = i;
-            return at(t, slot);
-        }
-    }
-    return NULL;
-}
-
-/* Close the gap that a removed entry leaves (Knuth, algorithm 6.4 R). */
-static void index_remove(struct senders *t, struct senders_shard *s, uint32_t i)
-{
-    uint32_t mask = s->size - 1;
-    for (uint32_t j = (i + 1) & mask; s->index[j]; j = (j + 1) & mask) {
-        struct sender_name name;
-        sender_name(at(t, entry_slot(s->index[j])), &name);
-        uint32_t home = (uint32_t)hash_of(t, &name) & mask;
-        if (((j - home) & mask) < ((j - i) & mask))
-            continue;
-        s->index[i] = s->index[j];
-        i = j;
-    }
-    s->index[i] = 0;
-}
+enum { NEAR_SHIFT = 21, FAR_SHIFT = 31, RECHECK_BEATS = 4 };
 
 /* ---- Wheel: chains of slots of the living; whoever comes up and is not due yet is queued again ---- */
 
 static void queue(struct senders *t, struct senders_shard *s, uint32_t slot, tick due, tick now)
 {
-    struct sender *r = at(t, slot);
+    struct sender *r = senders_at(t, slot);
     double often = fmax(r->d.period * RECHECK_BEATS, 1e9);
     if ((double)(due - now) > often)
         due = now + (tick)often; /* a deadline that becomes shorter is noticed by then */
@@ -152,12 +39,12 @@ static void queue(struct senders *t, struct senders_shard *s, uint32_t slot, tic
 
 static void forget(struct senders *t, struct senders_shard *s, uint32_t slot)
 {
-    struct sender *r = at(t, slot);
+    struct sender *r = senders_at(t, slot);
     struct sender_name name;
     uint32_t place = 0;
     sender_name(r, &name);
-    CHECK(find(t, s, hash_of(t, &name), &name, &place) == r);
-    index_remove(t, s, place);
+    CHECK(senders_index_find(t, s, senders_index_hash(t, &name), &name, &place) == r);
+    senders_index_remove(t, s, place);
     s->states[r->state]--;
     s->count--;
     *r = (struct sender){.next = s->free};
@@ -235,7 +122,7 @@ static void run_chain(struct senders *t, struct senders_shard *s, uint32_t chain
 {
     while (chain) {
         uint32_t slot = chain - 1;
-        struct sender *r = at(t, slot);
+        struct sender *r = senders_at(t, slot);
         chain = r->next;
         r->queued = false;
         tick due = sender_alive(r) ? look(t, s, r, known) : TICK_NEVER;
@@ -250,7 +137,7 @@ static void sweep(struct senders *t, int shard, tick now)
     struct senders_shard *s = &t->shard[shard];
     for (uint32_t n = s->fresh / 16 + 1; n && s->fresh; n--) {
         uint32_t slot = s->sweep++ % s->fresh * SENDERS_SHARDS + (uint32_t)shard;
-        struct sender *r = at(t, slot);
+        struct sender *r = senders_at(t, slot);
         if (r->used && r->flapping)
             calm(t, r, now);
         bool dead = r->used && !r->queued && !sender_alive(r);
@@ -314,11 +201,11 @@ static struct sender *add(struct senders *t, int shard, uint64_t hash, const str
 {
     struct senders_shard *s = &t->shard[shard];
     uint32_t slot;
-    if (!index_room(t, s) || !take_slot(t, shard, &slot))
+    if (!senders_index_room(t, s) || !senders_index_take(t, shard, &slot))
         return NULL;
-    struct sender *r = at(t, *out = slot);
+    struct sender *r = senders_at(t, *out = slot);
     sender_init(r, n, now);
-    index_put(s, hash, slot);
+    senders_index_put(s, hash, slot);
     s->count++;
     s->states[BEAT_NEW]++;
     return r;
@@ -365,19 +252,19 @@ enum senders_verdict senders_beat(struct senders *t, const struct beat *b, const
 {
     struct sender_name n;
     sender_name_of(b, peer, &n);
-    uint64_t hash = hash_of(t, &n);
-    int shard = shard_of(hash);
+    uint64_t hash = senders_index_hash(t, &n);
+    int shard = senders_index_shard(hash);
     struct senders_shard *s = &t->shard[shard];
     uint32_t place, slot = 0;
     enum senders_verdict v = SENDERS_FULL;
     pthread_mutex_lock(&s->lock);
-    struct sender *r = find(t, s, hash, &n, &place);
+    struct sender *r = senders_index_find(t, s, hash, &n, &place);
     if ((!r || (!b->text && r->incarnation != b->incarnation)) && too_old(t, b, wall)) {
         pthread_mutex_unlock(&s->lock);
         return SENDERS_STALE;
     }
     if (r) {
-        slot = entry_slot(s->index[place]);
+        slot = senders_index_slot(s, place);
         r->busy = true;
         v = known_beat(t, s, r, b, when);
     } else if ((r = add(t, shard, hash, &n, when, &slot))) {
@@ -425,9 +312,9 @@ bool senders_row(struct senders *t, uint32_t slot, tick now, struct beat_row *ro
 {
     struct senders_shard *s = &t->shard[slot % SENDERS_SHARDS];
     pthread_mutex_lock(&s->lock);
-    bool there = slot / SENDERS_SHARDS < s->fresh && at(t, slot)->used;
+    bool there = slot / SENDERS_SHARDS < s->fresh && senders_at(t, slot)->used;
     if (there)
-        sender_row(at(t, slot), &t->conf, now, row, id);
+        sender_row(senders_at(t, slot), &t->conf, now, row, id);
     pthread_mutex_unlock(&s->lock);
     return there;
 }
@@ -436,7 +323,7 @@ bool senders_row(struct senders *t, uint32_t slot, tick now, struct beat_row *ro
 
 static err_t adopt(struct senders *t, uint32_t slot, tick now)
 {
-    struct sender *r = at(t, slot);
+    struct sender *r = senders_at(t, slot);
     int home = (int)(slot % SENDERS_SHARDS);
     struct senders_shard *s = &t->shard[home];
     s->fresh = slot / SENDERS_SHARDS + 1;
@@ -447,11 +334,11 @@ static err_t adopt(struct senders *t, uint32_t slot, tick now)
     }
     struct sender_name name;
     sender_name(r, &name);
-    uint64_t hash = hash_of(t, &name);
-    if (shard_of(hash) != home || !index_room(t, s)) /* the seed is kept, so this is damage */
+    uint64_t hash = senders_index_hash(t, &name);
+    if (senders_index_shard(hash) != home || !senders_index_room(t, s)) /* the seed is kept, so this is damage */
         return E_DATA;
     sender_resume(r, &t->store, now);
-    index_put(s, hash, slot);
+    senders_index_put(s, hash, slot);
     s->count++;
     s->states[r->state]++;
     if (sender_alive(r))
