@@ -188,16 +188,9 @@ static err_t start(struct slice config)
     return server_listen(server, &point);
 }
 
-/* The acceptors must have let go of the listener before it is closed. The server itself is freed when the next case
-   starts: its last fibers end after this. */
 static void stop(void)
 {
-    if (server)
-        server_drain(server);
-    for (int i = 0; i < 4; i++)
-        if (fiber_yield())
-            break;
-    listen_close(&point);
+    player_drain(server, &point);
 }
 
 int main(int argc, char **argv)

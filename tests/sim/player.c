@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "http/server.h"
+#include "net/listen.h"
 #include "rt/io.h"
 #include "rt/loop.h"
 #include "rt/park.h"
@@ -442,6 +444,16 @@ static int play_file(const char *path, bool torture, int *count)
         }
     }
     return failed;
+}
+
+void player_drain(struct server *server, struct listen_point *point)
+{
+    if (server)
+        server_drain(server);
+    for (int i = 0; i < 4; i++)
+        if (fiber_yield())
+            break;
+    listen_close(point);
 }
 
 int player_main(int argc, char **argv, const struct player_sut *sut)

@@ -28,11 +28,18 @@
 
 #include "base/err.h"
 
+struct server;
+struct listen_point;
+
 struct player_sut { /* the system under test */
     /* In a fiber of the case's own loop: start listening (port 80 of any address), spawn into loop_scope. `config`
        holds the words after `config`, "" without. */
     err_t (*start)(struct slice config);
     void (*stop)(void); /* close listeners and let every fiber end; parked connections are woken by the player */
 };
+
+/* How one that is an HTTP server stops (NULL: it did not start): the acceptors have let go of the listener before it is
+   closed. The server is freed when the next case starts: its last fibers end after this. */
+void player_drain(struct server *, struct listen_point *);
 
 int player_main(int argc, char **argv, const struct player_sut *);

@@ -61,12 +61,7 @@ static err_t start(struct slice config)
 
 static void stop(void)
 {
-    if (server)
-        server_drain(server);
-    for (int i = 0; i < 4; i++)
-        if (fiber_yield())
-            break;
-    listen_close(&point);
+    player_drain(server, &point);
 }
 
 int main(int argc, char **argv)

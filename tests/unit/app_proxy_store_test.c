@@ -2,43 +2,12 @@
 /* The two tiers together: what is purged while it is put away is not fresh after a restart. */
 #include "app/proxy/internal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "http/fields.h"
-#include "unit.h"
+#include "tests/unit/cache_world.h"
 
 enum { DISK_LIMIT = 1 << 20, BODY = 4096 };
 
-static char folder[64];
 static struct proxy_loop here;
 static struct proxy p;
-
-static struct cache_object *make(unsigned id)
-{
-    char text[40], *room;
-    int n = snprintf(text, sizeof text, "http://x/%u", id);
-    size_t cap;
-    struct http_field v[1];
-    struct http_fields fields = {.v = v, .cap = 1};
-    assert_true(fields_push(&fields, S("ETag"), S("\"e\"")));
-    struct cache_object_make m = {.info = {.status = 200, .lifetime = 60, .date = 1700000000}, .fields = &fields};
-    cache_key_of_text(&m.key, slice_of(text, (size_t)n));
-    m.body = cache_body_new(BODY);
-    assert_ok(cache_body_room(m.body, 0, BODY, &room, &cap));
-    memset(room, 'b', BODY);
-    cache_body_grow(m.body, BODY);
-    struct cache_object *o = cache_object_new(&m);
-    cache_body_unref(m.body);
-    return o;
-}
-
-static void disk_open(void)
-{
-    cache_disk_free(p.disk);
-    assert_ok(cache_disk_new(folder, DISK_LIMIT, &p.disk));
-    assert_ok(cache_disk_load(p.disk, TICK_NEVER));
-}
 
 enum found { NOTHING, STALE, FRESH };
 
@@ -70,14 +39,14 @@ static void disk_idle(void)
 /* Put, purge before the disk's fiber has had its turn, let it run, start again. */
 static enum found put_and_purge(uint64_t memory, void (*purge)(const struct cache_key *))
 {
-    struct cache_object *o = make(1);
+    struct cache_object *o = make(1, BODY, "");
     struct cache_key key = {o->key, o->hash};
     assert_ok(cache_memory_new(memory, NULL, &p.memory));
-    disk_open();
+    p.disk = disk_open(p.disk, DISK_LIMIT);
     put(o);
     purge(&key);
     disk_idle();
-    disk_open();
+    p.disk = disk_open(p.disk, DISK_LIMIT);
     enum found found = on_disk(&key);
     cache_disk_purge(p.disk, &key, false);
     cache_memory_free(p.memory);
@@ -136,16 +105,16 @@ static void purge_in_between(void *arg, struct cache_object *evicted)
 static void purges_while_room_is_made(void *arg)
 {
     (void)arg;
-    struct cache_object *o = make(1);
+    struct cache_object *o = make(1, BODY, "");
     struct cache_key key = {o->key, o->hash};
     struct cache_memory_stats s = {0};
     struct cache_memory_hooks hooks = {purge_in_between, &key};
     bool others;
     assert_ok(cache_memory_new(48 << 10, &hooks, &p.memory));
-    disk_open();
+    p.disk = disk_open(p.disk, DISK_LIMIT);
     cache_memory_stats(p.memory, &s);
     for (unsigned id = 2; s.bytes + o->memory <= s.capacity; id++) {
-        struct cache_object *other = make(id);
+        struct cache_object *other = make(id, BODY, "");
         put(other);
         cache_object_unref(other);
         cache_memory_stats(p.memory, &s);
@@ -154,7 +123,7 @@ static void purges_while_room_is_made(void *arg)
     assert_null(cache_memory_find(p.memory, &key, &(struct http_fields){0}, &others));
     assert_true(cache_object_info(o).flags & FRESH_INVALID);
     disk_idle();
-    disk_open();
+    p.disk = disk_open(p.disk, DISK_LIMIT);
     assert_int_equal(on_disk(&key), NOTHING);
     cache_object_unref(o);
     cache_memory_free(p.memory);
@@ -164,7 +133,7 @@ static void purges_while_room_is_made(void *arg)
 /* A fetch that is nobody's but its asker's is in no list: it is known by what was closed since it was asked for. */
 static enum found put_alone(void (*purge)(const struct cache_key *), unsigned own)
 {
-    struct cache_object *o = make(1);
+    struct cache_object *o = make(1, BODY, "");
     struct cache_key key = {o->key, o->hash};
     bool others;
     unsigned since = flights_closings(p.flights, &key);
@@ -207,54 +176,36 @@ static void purges_what_was_asked_alone(void *arg)
     cache_memory_free(p.memory);
 }
 
-static void on_a_loop(void (*fn)(void *))
+static void with_a_proxy(void (*fn)(void *))
 {
-    struct loop *l;
     p = (struct proxy){.loops = &here, .workers = 1};
     assert_ok(flights_new(&p.flights));
-    assert_ok(loop_open(&l));
-    assert_ok(loop_run(l, "test", fn, NULL));
-    loop_close(l);
+    on_a_loop(fn);
     flights_free(p.flights);
 }
 
 static void test_purged_before_the_disk_has_its_turn(void **state)
 {
     (void)state;
-    on_a_loop(purges);
+    with_a_proxy(purges);
 }
 static void test_purged_while_asked_alone(void **state)
 {
     (void)state;
-    on_a_loop(purges_what_was_asked_alone);
+    with_a_proxy(purges_what_was_asked_alone);
 }
 static void test_purged_while_room_is_made(void **state)
 {
     (void)state;
-    on_a_loop(purges_while_room_is_made);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/l7-unit-store-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    with_a_proxy(purges_while_room_is_made);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_purged_before_the_disk_has_its_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purged_before_the_disk_has_its_turn, folder_make, folder_remove),
         cmocka_unit_test(test_purged_while_asked_alone),
-        cmocka_unit_test_setup_teardown(test_purged_while_room_is_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purged_while_room_is_made, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/unit.h"
+#include "tests/unit/cache_world.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -9,34 +9,8 @@
 #include <unistd.h>
 
 #include "base/random.h"
-#include "cache/disk.h"
 #include "http/fields.h"
 #include "rt/loop.h"
-
-static char folder[64];
-
-static struct cache_object *make(unsigned id, size_t size, const char *vary)
-{
-    char text[40], *room;
-    size_t cap;
-    int n = snprintf(text, sizeof text, "http://x/%u", id);
-    struct http_field v[2];
-    struct http_fields fields = {.v = v, .cap = 2};
-    assert_true(fields_push(&fields, S("ETag"), S("\"e\"")));
-    struct cache_object_make m = {.info = {.status = 200, .lifetime = 60, .date = 1700000000}, .fields = &fields};
-    cache_key_of_text(&m.key, slice_of(text, (size_t)n));
-    m.vary = slice_z(vary);
-    m.body = cache_body_new(size);
-    for (size_t at = 0; at < size; at += cap) {
-        assert_ok(cache_body_room(m.body, at, size - at, &room, &cap));
-        for (size_t i = 0; i < cap; i++)
-            room[i] = (char)((at + i) * 7 + id);
-        cache_body_grow(m.body, cap);
-    }
-    struct cache_object *o = cache_object_new(&m);
-    cache_body_unref(m.body);
-    return o;
-}
 
 static err_t put(struct cache_disk *d, unsigned id, size_t size, const char *vary)
 {
@@ -66,14 +40,6 @@ static bool has(struct cache_disk *d, unsigned id, size_t size, const char *fiel
     return same;
 }
 
-static struct cache_disk *open_again(struct cache_disk *d, uint64_t limit)
-{
-    cache_disk_free(d);
-    assert_ok(cache_disk_new(folder, limit, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
-    return d;
-}
-
 /* The file of the only object there is. */
 static void only_file(char *path, size_t cap)
 {
@@ -93,21 +59,19 @@ static void only_file(char *path, size_t cap)
 static void survives(void *arg)
 {
     (void)arg;
-    struct cache_disk *d;
-    assert_ok(cache_disk_new(folder, 10 << 20, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
+    struct cache_disk *d = disk_open(NULL, 10 << 20);
     assert_ok(put(d, 1, 1000, ""));
     assert_ok(put(d, 2, 700000, ""));
     assert_ok(put(d, 3, 10, "foo=a\n"));
     assert_ok(put(d, 3, 10, "foo=b\n"));
     assert_true(has(d, 1, 1000, ""));
-    d = open_again(d, 10 << 20);
+    d = disk_open(d, 10 << 20);
     assert_true(has(d, 1, 1000, "") && has(d, 2, 700000, ""));
     assert_true(has(d, 3, 10, "a") && has(d, 3, 10, "b") && !has(d, 3, 10, "c"));
     struct cache_object *o = make(1, 10, "");
     assert_int_equal(cache_disk_purge(d, &(struct cache_key){o->key, o->hash}, false), 1);
     cache_object_unref(o);
-    d = open_again(d, 10 << 20);
+    d = disk_open(d, 10 << 20);
     assert_false(has(d, 1, 1000, ""));
     int gone;
     assert_ok(cache_disk_purge_prefix(d, S("http://x/3"), false, &gone, TICK_NEVER));
@@ -141,13 +105,11 @@ static void count_one(void *arg, struct cache_object *o)
 static void marks_as_stale(void *arg)
 {
     (void)arg;
-    struct cache_disk *d;
+    struct cache_disk *d = disk_open(NULL, 10 << 20);
     int n = 0;
     struct cache_object *o = make(1, 10, ""), *read = NULL;
     struct cache_key key = {o->key, o->hash};
     struct http_fields none = {0};
-    assert_ok(cache_disk_new(folder, 10 << 20, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
     assert_ok(put(d, 1, 10, "foo=a\n"));
     assert_ok(put(d, 1, 10, "foo=b\n"));
     assert_ok(put(d, 11, 10, ""));
@@ -155,7 +117,7 @@ static void marks_as_stale(void *arg)
     assert_int_equal(cache_disk_purge(d, &key, true), 2);
     assert_int_equal(cache_disk_purge(d, &key, true), 0); /* already */
     assert_true(is_stale(d, 1, "a") && is_stale(d, 1, "b") && !is_stale(d, 11, "") && !is_stale(d, 2, ""));
-    d = open_again(d, 10 << 20);
+    d = disk_open(d, 10 << 20);
     assert_true(is_stale(d, 1, "a") && is_stale(d, 1, "b") && !is_stale(d, 11, ""));
     assert_ok(put(d, 1, 10, "foo=a\n")); /* validated */
     assert_true(!is_stale(d, 1, "a") && is_stale(d, 1, "b"));
@@ -163,7 +125,7 @@ static void marks_as_stale(void *arg)
     assert_int_equal(n, 101);
     assert_ok(cache_disk_purge_prefix(d, S("http://x/1"), true, &n, TICK_NEVER));
     assert_int_equal(n, 2);
-    d = open_again(d, 10 << 20);
+    d = disk_open(d, 10 << 20);
     assert_true(is_stale(d, 1, "a") && is_stale(d, 11, "") && !is_stale(d, 2, ""));
     assert_int_equal(cache_disk_purge(d, &key, false), 2); /* hard removes what is marked, too */
     assert_false(cache_disk_may_have(d, &key));
@@ -187,15 +149,13 @@ static void canceled_write(void *arg)
 static void purges_while_it_writes(void *arg)
 {
     (void)arg;
-    struct cache_disk *d;
+    struct cache_disk *d = disk_open(NULL, 10 << 20);
     struct cache_disk_stats s;
     struct scope scope;
     enum { N = 8 };
     struct cache_object *o[N];
     struct cache_disk_write w[N];
     int n;
-    assert_ok(cache_disk_new(folder, 10 << 20, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
     for (unsigned i = 0; i < N; i++) {
         o[i] = make(i, 10, "");
         assert_ok(cache_disk_begin(d, o[i], &w[i]));
@@ -222,7 +182,7 @@ static void purges_while_it_writes(void *arg)
         assert_int_equal(s.objects, 4);
         assert_int_equal(s.bytes % 4, 0);
         assert_true(s.bytes / 4 == w[5].charged);
-        d = open_again(d, 10 << 20);
+        d = disk_open(d, 10 << 20);
     }
     for (unsigned i = 0; i < N; i++)
         cache_object_unref(o[i]);
@@ -233,11 +193,9 @@ static void purges_while_it_writes(void *arg)
 static void purges_while_it_starts(void *arg)
 {
     (void)arg;
-    struct cache_disk *d;
+    struct cache_disk *d = disk_open(NULL, 10 << 20);
     int n;
     struct cache_object *hard = make(1, 10, ""), *soft = make(2, 10, "");
-    assert_ok(cache_disk_new(folder, 10 << 20, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
     for (unsigned i = 1; i < 5; i++)
         assert_ok(put(d, i, 10, ""));
     cache_disk_free(d);
@@ -260,11 +218,9 @@ static void finds_damage(void *arg)
 {
     (void)arg;
     struct prng r;
-    struct cache_disk *d;
+    struct cache_disk *d = disk_open(NULL, 10 << 20);
     char path[512];
     prng_seed(&r, 3);
-    assert_ok(cache_disk_new(folder, 10 << 20, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
     for (int round = 0; round < 60; round++) {
         assert_ok(put(d, 9, 20000, ""));
         only_file(path, sizeof path);
@@ -328,10 +284,8 @@ static void starts_without_opening(void *arg)
 static void keeps_its_limit(void *arg)
 {
     (void)arg;
-    struct cache_disk *d;
+    struct cache_disk *d = disk_open(NULL, 1 << 20);
     struct cache_disk_stats s;
-    assert_ok(cache_disk_new(folder, 1 << 20, &d));
-    assert_ok(cache_disk_load(d, TICK_NEVER));
     for (unsigned i = 0; i < 400; i++) {
         assert_ok(put(d, i, 1000 + i % 9 * 2000, ""));
         cache_disk_stats(d, &s);
@@ -341,18 +295,10 @@ static void keeps_its_limit(void *arg)
     assert_true(really_used() > (1 << 20) * 8 / 10);
     assert_true(s.bytes > (1 << 20) * 9 / 10);
     assert_err(put(d, 999, 1 << 20, ""), E_LIMIT);
-    d = open_again(d, 1 << 19);
+    d = disk_open(d, 1 << 19);
     cache_disk_stats(d, &s);
     assert_true(s.bytes <= 1 << 19 && s.objects > 10);
     cache_disk_free(d);
-}
-
-static void on_a_loop(void (*fn)(void *))
-{
-    struct loop *l;
-    assert_ok(loop_open(&l));
-    assert_ok(loop_run(l, "test", fn, NULL));
-    loop_close(l);
 }
 
 static void test_survives(void **state)
@@ -391,31 +337,16 @@ static void test_keeps_its_limit(void **state)
     on_a_loop(keeps_its_limit);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/l7-unit-disk-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_survives, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_marks_as_stale, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_purges_while_it_writes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_purges_while_it_starts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_finds_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_starts_without_opening, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_keeps_its_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_survives, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_marks_as_stale, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_purges_while_it_writes, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_purges_while_it_starts, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_finds_damage, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_starts_without_opening, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_keeps_its_limit, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
