@@ -49,9 +49,18 @@ static err_t add_line(struct buf *out, struct slice name, struct slice value)
     return NULL;
 }
 
+/* Nothing that would end it on the request line, or the line. */
+static bool target_ok(struct slice target)
+{
+    bool ok = true;
+    for (size_t i = 0; i < target.n; i++)
+        ok &= (unsigned char)target.p[i] > ' ' && target.p[i] != 0x7f;
+    return ok;
+}
+
 static err_t add_start(const struct client_request *rq, struct buf *out)
 {
-    if (!fields_value_ok(rq->target) || slice_has(rq->target, ' ') || slice_has(rq->target, '\t'))
+    if (!target_ok(rq->target))
         return fault(E_USAGE, "request target '%.*s': a space or control character", SLICE_ARG(rq->target));
     if (!fields_name_ok(rq->method))
         return fault(E_USAGE, "'%.*s' is no method", SLICE_ARG(rq->method));
@@ -215,13 +224,15 @@ static err_t send_request(struct call *call)
     TRY(client_request_head(rq, &call->out));
     bool with_head = body->present && !body->read && body->bytes.n <= INLINE_BODY && !expects_continue(rq);
     struct iovec v[] = {{call->out.p, call->out.n}, {(void *)(uintptr_t)body->bytes.p, with_head ? body->bytes.n : 0}};
-    TRY(stream_writev(call->stream, v, 2, call->until));
+    /* With nothing behind it, it may leave with what others send in this turn: the answer is waited for next. */
+    bool whole = !body->present || with_head;
+    TRY((whole ? stream_writev_soon : stream_writev)(call->stream, v, 2, call->until));
     call->times.sent = client_clock(call);
     if (call->client->reports)
         call->request_head = buf_slice(&call->out);
     else
         client_buf_give(call->client, &call->out);
-    if (!body->present || with_head)
+    if (whole)
         return NULL;
     call->uploading = true;
     return scope_spawn(&call->uploads, "upload", upload, call);

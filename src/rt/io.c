@@ -41,7 +41,10 @@ static err_t failed(int fd, enum io_dir dir, tick until)
         return NULL;
     if (errno != EAGAIN && errno != EWOULDBLOCK)
         return err_errno(errno);
-    spent(slot_find(fd), dir);
+    struct slot *s = slot_find(fd);
+    spent(s, dir);
+    if (s && s->failed && until >= 0)
+        return s->failed; /* what was kept back has not left: nothing will come of it */
     return until < 0 ? E_TIMEOUT : slot_wait(fd, dir, until);
 }
 

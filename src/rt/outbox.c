@@ -45,6 +45,14 @@ static err_t set_aside(int fd, struct slot *s, const char *p, size_t n)
     return NULL;
 }
 
+/* Who waits for an answer to what has not left is to ask, and is told then. */
+static void wake_reader(struct slot *s)
+{
+    s->readable = true;
+    if (s->reader)
+        fiber_wake(s->reader);
+}
+
 /* The batch has made a try; what is left is tried alone, which tells a full socket from a call that was interrupted. */
 static void finish(struct sys_send *w)
 {
@@ -58,6 +66,8 @@ static void finish(struct sys_send *w)
     done += more;
     if (!s->failed && done < w->n)
         s->failed = set_aside(w->fd, s, w->p + done, w->n - done);
+    if (s->failed)
+        wake_reader(s);
 }
 
 bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n, bool last)
@@ -122,6 +132,8 @@ void outbox_go_on(int fd, struct slot *s)
         return;
     free(u);
     s->unsent = NULL;
+    if (s->failed)
+        wake_reader(s);
 }
 
 void outbox_drop(int fd, struct slot *s)

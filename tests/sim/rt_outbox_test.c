@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
+
 #include "rt/io.h"
 #include "rt/loop.h"
 #include "rt/sim.h"
@@ -211,6 +213,27 @@ static void tells_errors_later(void **state)
     in_world(65536, tells_errors_later_body);
 }
 
+/* A question that has not left although the connection lives: who waits for its answer is told, not left waiting. */
+static void tells_who_waits_body(void *arg)
+{
+    (void)arg;
+    char byte;
+    size_t n;
+    connect_both();
+    tick start = now();
+    assert_ok(soon("question"));
+    sim_fail(1, ENOMEM);
+    assert_err(io_read(near_end, &byte, 1, &n, after(1000)), E_NO_MEMORY);
+    assert_int_equal(now(), start);
+    io_close(near_end);
+    io_close(far_end);
+}
+static void tells_who_waits(void **state)
+{
+    (void)state;
+    in_world(65536, tells_who_waits_body);
+}
+
 static void loses_what_nobody_takes_body(void *arg)
 {
     (void)arg;
@@ -261,6 +284,7 @@ int main(void)
         cmocka_unit_test(takes_turns),
         cmocka_unit_test(waits_for_room),
         cmocka_unit_test(tells_errors_later),
+        cmocka_unit_test(tells_who_waits),
         cmocka_unit_test(loses_what_nobody_takes),
         cmocka_unit_test(overflows),
     };
