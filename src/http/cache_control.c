@@ -67,8 +67,11 @@ static const struct directive {
 
 static const struct directive *directive_find(struct slice name)
 {
+    if (!name.n)
+        return NULL;
     for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++)
-        if (slice_eq_case(directives[i].name, name))
+        if (directives[i].name.n == name.n && directives[i].name.p[0] == ascii_lower(name.p[0]) &&
+            slice_same_case(directives[i].name.p, name.p, name.n))
             return &directives[i];
     return NULL;
 }

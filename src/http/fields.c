@@ -63,11 +63,11 @@ static inline uint64_t four(const char *p)
 static inline bool same(const char *a, const char *b, size_t n)
 {
     if (n < 8)
-        return n >= 4 && four(a) == four(b) && four(a + n - 4) == four(b + n - 4);
-    for (size_t i = 0; i < n - 8; i += 8)
-        if (eight(a + i) != eight(b + i))
-            return false;
-    return eight(a + n - 8) == eight(b + n - 8);
+        return n >= 4 && ((four(a) ^ four(b)) | (four(a + n - 4) ^ four(b + n - 4))) == 0;
+    uint64_t differ = (eight(a) ^ eight(b)) | (eight(a + n - 8) ^ eight(b + n - 8));
+    for (size_t i = 8; i + 8 < n; i += 8)
+        differ |= eight(a + i) ^ eight(b + i);
+    return differ == 0;
 }
 
 /* Not where it should be first, or spelled in another way. */
@@ -120,20 +120,30 @@ bool fields_name_ok(struct slice name)
     return name.n > 0;
 }
 
+#ifdef __SSE2__
+/* Which of sixteen bytes may end a value: controls, HTAB among them, and DEL. */
+static inline unsigned stops(const char *p)
+{
+    const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, low), v), _mm_cmpeq_epi8(v, del));
+    return (unsigned)_mm_movemask_epi8(stop);
+}
+#endif
+
 const char *fields_value_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i low = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
-    for (const char *last = end - p >= 16 ? end - 16 : p; end - p >= 16;
-         p = p + 16 < last ? p + 16 : last) { /* the last two may overlap */
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, low), v);
-        __m128i stop = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del));
-        int mask = _mm_movemask_epi8(stop);
-        if (mask)
-            return p + __builtin_ctz((unsigned)mask);
-        if (p == last)
-            return end;
+    while (end - p >= 16) {
+        unsigned mask = stops(p);
+        if (!mask) {
+            p += 16;
+            continue;
+        }
+        p += __builtin_ctz(mask);
+        if (*p != '\t')
+            return p;
+        p++;
     }
 #endif
     while (p < end && ((unsigned char)*p >= 0x20 || *p == '\t') && *p != 0x7f)

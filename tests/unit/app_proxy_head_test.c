@@ -2,6 +2,7 @@
 /* Forwarded and X-Forwarded-* (RFC 7239): who is believed, how addresses are written. */
 #include "app/proxy/head.h"
 
+#include "http/h1_format.h"
 #include "http/h1_parse.h"
 #include "unit.h"
 
@@ -68,11 +69,44 @@ static void how_addresses_are_written(void **state)
     expect_line(&f, F_FORWARDED, "for=unknown;host=\"h.test:8\";proto=http");
 }
 
+/* What is sent in one piece must be the lines as they are, whichever of ours stand among them. */
+static void lines_of_our_own_are_whole(void **state)
+{
+    (void)state;
+    char text[1024];
+    struct http_fields f = forwarded("X-Forwarded-Host: outer.test\r\n", "192.0.2.1", true, false);
+    char *end = h1_put_fields(text, f.v, f.n);
+    struct slice want = S("Host: h.test:8\r\nX-Forwarded-Host: outer.test\r\nVia: 1.1 l7\r\n"
+                          "Forwarded: for=192.0.2.1;host=\"h.test:8\";proto=http\r\n"
+                          "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n");
+    if (!slice_eq(slice_of(text, (size_t)(end - text)), want))
+        fail_msg("'%.*s'", (int)(end - text), text);
+}
+
+static void what_is_owned_is_apart(void **state)
+{
+    (void)state;
+    struct http_fields of_response = {0}, f;
+    assert_true(fields_add_id(&arena, &of_response, F_TRAILER, S("A")));
+    assert_true(fields_add_id(&arena, &of_response, F_SERVER, S("b")));
+    f = of_response;
+    assert_true(head_add_via(10, &arena, &f));
+    assert_ok(head_own(&f, &arena));
+    fields_remove(&f, F_TRAILER);
+    expect_line(&f, F_SERVER, "b");
+    expect_line(&f, F_VIA, "1.0 l7");
+    assert_int_equal(of_response.n, 2);
+    expect_line(&of_response, F_TRAILER, "A");
+    expect_line(&of_response, F_SERVER, "b");
+    assert_ptr_not_equal(fields_get(&f, F_SERVER).p, fields_get(&of_response, F_SERVER).p);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_stranger_is_not_believed),
-                                       cmocka_unit_test(a_trusted_one_is_added_to),
-                                       cmocka_unit_test(how_addresses_are_written)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stranger_is_not_believed), cmocka_unit_test(a_trusted_one_is_added_to),
+        cmocka_unit_test(how_addresses_are_written), cmocka_unit_test(lines_of_our_own_are_whole),
+        cmocka_unit_test(what_is_owned_is_apart)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_reset(&arena);
     return failed;

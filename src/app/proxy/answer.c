@@ -113,8 +113,9 @@ err_t answer_head(struct job *j, uint16_t status, struct slice reason, struct ht
 {
     struct http_response r = {.status = status, .reason = reason};
     TRY(fetch_interims_sent(j, until));
-    job_note(j);
-    if (j->p->memory && !fields_add_ours(j->arena, f, F_CACHE_STATUS, j->ex->note))
+    struct slice line = job_note(j);
+    struct http_field status_line = {slice_first(line, line.n - j->ex->note.n - 2), j->ex->note, F_CACHE_STATUS, true};
+    if (!line.n || (j->p->memory && !fields_add_line(j->arena, f, &status_line)))
         return E_NO_MEMORY;
     if (j->route == ROUTE_ADDRESS)
         TRY(address_rewrite(j, f));

@@ -87,12 +87,8 @@ static struct interim *interim_copy(struct job *j, const struct http_response *i
 {
     struct interim *i = ARENA_NEW(j->arena, struct interim);
     struct http_fields copy = {0};
-    if (!i || head_from_origin(&in->fields, in->version, NULL, j->arena, &copy))
+    if (!i || head_from_origin(&in->fields, in->version, NULL, j->arena, &copy) || head_own(&copy, j->arena))
         return NULL;
-    for (uint16_t k = 0; k < copy.n; k++) {
-        copy.v[k].name = arena_copy(j->arena, copy.v[k].name);
-        copy.v[k].value = arena_copy(j->arena, copy.v[k].value);
-    }
     struct slice reason = arena_copy(j->arena, in->reason);
     *i = (struct interim){.response = {.status = in->status, .reason = reason, .fields = copy}};
     return i;

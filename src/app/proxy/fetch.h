@@ -53,7 +53,7 @@ MUST err_t relay(struct job *, struct fetch *, tick until);
    section of the same message. */
 MUST err_t relay_trailers(struct job *, const struct http_fields *, const struct http_fields *head,
                           struct http_fields *out);
-/* Fields of the response as the client gets them. */
+/* Fields of the response as the client gets them; they may lie in the response's own array, ours behind its. */
 MUST err_t relay_fields(struct job *, struct fetch *, struct http_fields *);
 
 /* fill.c */

@@ -382,17 +382,6 @@ static err_t head_and_body(struct job *j, struct fetch *t, struct cache_flight *
     return along_read(j, f, r, until);
 }
 
-static err_t copy_fields(struct job *j, struct http_fields *f)
-{
-    for (uint16_t i = 0; i < f->n; i++) {
-        f->v[i].name = arena_copy(j->arena, f->v[i].name);
-        f->v[i].value = arena_copy(j->arena, f->v[i].value);
-        if (!f->v[i].name.p || !f->v[i].value.p)
-            return E_NO_MEMORY;
-    }
-    return NULL;
-}
-
 /* The missing part of a partial object, or a validation without a client: to the end first. Who waits for a missing
    part gets the combined object: the part by itself is nothing to read along. */
 static err_t fill_to_the_end(struct job *j, struct fetch *t, tick until)
@@ -425,9 +414,9 @@ err_t fill_and_read(struct job *j, struct fetch *t, tick until)
     err_t e = begin_object(j, t);
     if (!e && j->ex && !completes)
         e = relay_fields(j, t, &fields);
+    if (!e) /* the filler may be done with the response before the head has left */
+        e = head_own(&fields, j->arena);
     fields_remove(&fields, F_TRAILER); /* what is stored has none, and everybody reads along from there */
-    if (!e)
-        e = copy_fields(j, &fields);
     if (e) {
         flight_release(t->flight, FLIGHT_ALONE, NULL);
         fetch_free(t);

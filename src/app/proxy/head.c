@@ -16,9 +16,17 @@ bool head_listed(const struct http_fields *f, struct slice name)
     return false;
 }
 
-struct slice head_via(uint8_t version)
+/* As it is sent. */
+static struct slice via_line(uint8_t version)
 {
-    return version == 20 ? S("2.0 l7") : version == 10 ? S("1.0 l7") : S("1.1 l7");
+    return version == 20 ? S("Via: 2.0 l7\r\n") : version == 10 ? S("Via: 1.0 l7\r\n") : S("Via: 1.1 l7\r\n");
+}
+
+bool head_add_via(uint8_t version, struct arena *a, struct http_fields *out)
+{
+    struct slice line = via_line(version);
+    struct http_field via = {slice_first(line, 3), slice_of(line.p + 5, line.n - 7), F_VIA, true};
+    return fields_add_line(a, out, &via);
 }
 
 bool head_upgrades(const struct http_request *q)
@@ -79,41 +87,74 @@ static struct slice one_less(struct arena *a, struct slice value)
     return slice_u64(value, &n) && n ? arena_format(a, "%llu", (unsigned long long)(n - 1)) : value;
 }
 
-/* One line: what a trusted client sent, then ours (RFC 7239 section 4). Many readers look at one line only. */
-static bool add_behind(const struct head_forwarded *w, const struct http_fields *in, enum http_field_id id,
-                       struct slice ours, struct arena *a, struct http_fields *out)
+/* ---- Lines of our own, right behind one another as they are sent: they are copied there in one piece ---- */
+
+static inline char *put(char *at, struct slice s)
 {
-    uint16_t at = 0;
-    struct slice all = SLICE_NONE;
-    for (struct slice line; w->trusted && fields_line(in, id, &at, &line);)
-        if (line.n)
-            all = all.n ? arena_join(a, (struct slice[]){all, S(", "), line}, 3) : line;
-    if (all.n)
-        ours = arena_join(a, (struct slice[]){all, S(", "), ours}, 3);
-    return fields_add_ours(a, out, id, ours);
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    return at + s.n;
 }
 
-/* The parts of Forwarded are what the X- fields say, and lie in its text. */
-static err_t add_forwarded(const struct head_forwarded *w, const struct http_fields *in, struct arena *a,
+/* The line from `from` to `end`, which begins with its name and ": ". There is room in `out`. */
+static inline char *line_done(struct http_fields *out, enum http_field_id id, size_t name, char *from, char *end)
+{
+    char *value = from + name + 2;
+    fields_append(out, id, slice_of(from, name), slice_of(value, (size_t)(end - value)), true);
+    return put(end, S("\r\n"));
+}
+#define LINE(out, id, name, from, end) line_done((out), (id), sizeof(name) - 1, (from), (end))
+
+enum { LINES = 5, LINES_TEXT = 200 }; /* of our own, and what they need besides addresses, hosts and what was sent */
+
+/* What a trusted client sent, and a comma: ours goes behind it on one line (RFC 7239 section 4). Many readers look at
+   one line only. */
+static struct slice sent_before(const struct head_forwarded *w, const struct http_fields *in, enum http_field_id id,
+                                struct arena *a)
+{
+    uint16_t at = 0;
+    struct slice all = S("");
+    if (!w->trusted || !fields_has(in, id))
+        return all;
+    for (struct slice line; all.p && fields_line(in, id, &at, &line);)
+        if (line.n)
+            all = arena_join(a, (struct slice[]){all, line, S(", ")}, 3);
+    return all;
+}
+
+static char *put_forwarded(const struct head_forwarded *w, struct slice before, struct slice peer,
+                           struct http_fields *out, char *from)
+{
+    bool six = slice_has(peer, ':');
+    char *at = put(put(from, S("Forwarded: ")), before);
+    at = put(put(at, S("for=")), six ? S("\"[") : S(""));
+    at = put(put(at, peer), six ? S("]\"") : S(""));
+    at = put(put(at, S(";host=\"")), w->host);
+    at = put(at, w->secure ? S("\";proto=https") : S("\";proto=http"));
+    return LINE(out, F_FORWARDED, "Forwarded", from, at);
+}
+
+static err_t add_forwarded(const struct head_forwarded *w, const struct http_request *q, struct arena *a,
                            struct http_fields *out)
 {
+    const struct http_fields *in = &q->fields;
     char text[ADDR_TEXT];
-    bool local = w->peer->sa.sa_family == AF_UNIX;
-    struct slice peer = local ? S("unknown") : slice_z(addr_text_host(w->peer, text));
-    bool six = slice_has(peer, ':');
-    struct slice before = six ? S("for=\"[") : S("for="), between = six ? S("]\";host=\"") : S(";host=\"");
-    struct slice proto = w->secure ? S("https") : S("http");
-    const struct slice parts[] = {before, peer, between, w->host, S("\";proto="), proto};
-    struct slice whole = arena_join(a, parts, sizeof parts / sizeof parts[0]);
-    if (!whole.p)
+    struct slice before = sent_before(w, in, F_FORWARDED, a), before_x = sent_before(w, in, F_X_FORWARDED_FOR, a);
+    struct slice peer = w->peer->sa.sa_family == AF_UNIX ? S("unknown") : slice_z(addr_text_host(w->peer, text));
+    char *from = arena_new(a, LINES_TEXT + before.n + before_x.n + 2 * peer.n + 2 * w->host.n, 1);
+    if (!from || !before.p || !before_x.p || !fields_room(a, out, LINES))
         return E_HEADER_TOO_LARGE;
-    peer.p = whole.p + before.n;
-    bool ok = add_behind(w, in, F_FORWARDED, whole, a, out) && add_behind(w, in, F_X_FORWARDED_FOR, peer, a, out);
-    if (ok && !fields_has(out, F_X_FORWARDED_HOST))
-        ok = fields_add_ours(a, out, F_X_FORWARDED_HOST, w->host);
-    if (ok && !fields_has(out, F_X_FORWARDED_PROTO))
-        ok = fields_add_ours(a, out, F_X_FORWARDED_PROTO, proto);
-    return ok ? NULL : E_HEADER_TOO_LARGE;
+    from = LINE(out, F_VIA, "Via", from, put(from, slice_first(via_line(q->version), 11)));
+    from = put_forwarded(w, before, peer, out, from);
+    char *end = put(put(put(from, S("X-Forwarded-For: ")), before_x), peer);
+    from = LINE(out, F_X_FORWARDED_FOR, "X-Forwarded-For", from, end);
+    if (!fields_has(out, F_X_FORWARDED_HOST))
+        from =
+            LINE(out, F_X_FORWARDED_HOST, "X-Forwarded-Host", from, put(put(from, S("X-Forwarded-Host: ")), w->host));
+    if (!fields_has(out, F_X_FORWARDED_PROTO))
+        LINE(out, F_X_FORWARDED_PROTO, "X-Forwarded-Proto", from,
+             put(put(from, S("X-Forwarded-Proto: ")), w->secure ? S("https") : S("http")));
+    return NULL;
 }
 
 err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_fields *out)
@@ -134,10 +175,9 @@ err_t head_to_origin(const struct head_request *h, struct arena *a, struct http_
     }
     if (ok && h->upgrade)
         ok = fields_add_id(a, out, F_CONNECTION, S("Upgrade"));
-    ok = ok && fields_add_ours(a, out, F_VIA, head_via(h->in->version));
-    if (!ok)
-        return E_HEADER_TOO_LARGE;
-    return h->forwarded.on ? add_forwarded(&h->forwarded, in, a, out) : NULL;
+    if (ok && h->forwarded.on)
+        return add_forwarded(&h->forwarded, h->in, a, out);
+    return ok && head_add_via(h->in->version, a, out) ? NULL : E_HEADER_TOO_LARGE;
 }
 
 static bool stripped(const struct cache_control *cc, struct slice name)
@@ -166,7 +206,7 @@ err_t head_from_origin(const struct http_fields *in, uint8_t version, const stru
         if (!fields_add_line(a, out, f))
             return E_TOO_LARGE;
     }
-    return fields_add_ours(a, out, F_VIA, head_via(version)) ? NULL : E_TOO_LARGE;
+    return head_add_via(version, a, out) ? NULL : E_TOO_LARGE;
 }
 
 err_t head_strip(const struct http_fields *in, const struct cache_control *strip, struct arena *a,
@@ -175,5 +215,19 @@ err_t head_strip(const struct http_fields *in, const struct cache_control *strip
     for (uint16_t i = 0; i < in->n; i++)
         if (!stripped(strip, in->v[i].name) && !fields_add_line(a, out, &in->v[i]))
             return E_TOO_LARGE;
+    return NULL;
+}
+
+err_t head_own(struct http_fields *f, struct arena *a)
+{
+    struct http_fields own = {0};
+    for (uint16_t i = 0; i < f->n; i++) {
+        struct http_field line = f->v[i];
+        line.name = arena_copy(a, line.name);
+        line.value = arena_copy(a, line.value);
+        if (!line.name.p || !line.value.p || !fields_add_line(a, &own, &line))
+            return E_NO_MEMORY;
+    }
+    *f = own;
     return NULL;
 }

@@ -34,6 +34,9 @@ MUST err_t head_to_origin(const struct head_request *, struct arena *, struct ht
 MUST err_t head_from_origin(const struct http_fields *in, uint8_t version, const struct cache_control *strip,
                             struct arena *, struct http_fields *out);
 
+/* Copied into the arena whole, names, values and the array, which may have been another section's. E_NO_MEMORY. */
+MUST err_t head_own(struct http_fields *, struct arena *);
+
 /* Without the fields that `strip` names. */
 MUST err_t head_strip(const struct http_fields *in, const struct cache_control *strip, struct arena *,
                       struct http_fields *out);
@@ -43,4 +46,5 @@ bool head_listed(const struct http_fields *, struct slice name); /* is it named 
 bool head_upgrades(const struct http_request *);
 /* Is the protocol that a 101 switches to one of those asked for? */
 bool head_upgrade_fits(const struct http_request *, const struct http_fields *response);
-struct slice head_via(uint8_t version); /* "1.1 l7" */
+/* Via for a message that came in this version; false past the arena's cap. */
+bool head_add_via(uint8_t version, struct arena *, struct http_fields *out);

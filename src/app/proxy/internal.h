@@ -97,7 +97,8 @@ void loop_enter(struct proxy_loop *);
 void loop_leave(struct proxy_loop *);             /* the last one out after the drain closes what is idle */
 err_t job_error(struct job *, err_t, tick until); /* the page for a failure */
 err_t job_refuse(struct job *, uint16_t status, const char *why, tick until);
-void job_note(struct job *); /* the verdict into the access log */
+/* The verdict into the access log; and the line for the client, without its end. Empty past the arena's cap. */
+struct slice job_note(struct job *);
 static inline tick origin_until(const struct job *j)
 {
     return after(j->p->o.origin_timeout / TICK_MS);

@@ -182,11 +182,16 @@ void proxy_drain(struct proxy *p, int index)
 
 /* ---- What cannot be done ---- */
 
-void job_note(struct job *j)
+struct slice job_note(struct job *j)
 {
-    char text[VERDICT_ROOM];
-    size_t n = verdict_format(&j->verdict, text);
-    j->ex->note = arena_copy(j->arena, slice_of(text, n));
+    static const char name[] = "Cache-Status: ";
+    char *line = arena_new(j->arena, sizeof name + VERDICT_ROOM, 1);
+    if (!line)
+        return SLICE_NONE;
+    memcpy(line, name, sizeof name - 1);
+    char *value = line + sizeof name - 1;
+    j->ex->note = slice_of(value, verdict_format(&j->verdict, value));
+    return slice_of(line, sizeof name - 1 + j->ex->note.n);
 }
 
 err_t job_refuse(struct job *j, uint16_t status, const char *why, tick until)

@@ -9,7 +9,13 @@ enum { RELAY_BUFFER = 32 << 10 };
 err_t relay_fields(struct job *j, struct fetch *t, struct http_fields *out)
 {
     const struct http_response *r = &t->call.response;
-    TRY(head_from_origin(&r->fields, r->version, NULL, j->arena, out));
+    if (fields_any_hop(&r->fields)) {
+        TRY(head_from_origin(&r->fields, r->version, NULL, j->arena, out));
+    } else { /* all of them pass: ours go behind them, where there is room in the same array */
+        *out = r->fields;
+        if (!head_add_via(r->version, j->arena, out))
+            return E_TOO_LARGE;
+    }
     /* A body whose end is known gets its length, whatever framing it came in (RFC 9112 section 6.3). */
     if (t->call.length == CLIENT_UNKNOWN || fields_has(out, F_CONTENT_LENGTH) || !status_has_body(r->status) ||
         j->in->method == M_HEAD)
