@@ -64,6 +64,14 @@ static inline struct slice slice_first(struct slice s, size_t n)
     return n >= s.n ? s : (struct slice){s.p, n};
 }
 
+/* Its bytes to where there is room for them; returns what follows. */
+static inline char *slice_put(char *at, struct slice s)
+{
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
 /* ASCII only, without locale: what the protocols mean by case-insensitive. */
 static inline char ascii_lower(char c)
 {

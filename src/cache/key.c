@@ -34,25 +34,15 @@ static const uint8_t refused[256] = {
     [':'] = IN_SCHEME | IN_HOST,
 };
 
-static bool part_ok(struct slice s, unsigned part)
+/* To `at`, in lower case where that is the same; what may not stand there is told through *bad. */
+static inline char *put_part(char *at, struct slice s, unsigned part, bool fold, unsigned *bad)
 {
     unsigned seen = 0;
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = 0; i < s.n; i++) {
         seen |= refused[(unsigned char)s.p[i]];
-    return !(seen & part);
-}
-
-static char *put(char *at, struct slice s)
-{
-    if (s.n)
-        memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
-static char *put_lower(char *at, struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        at[i] = ascii_lower(s.p[i]);
+        at[i] = fold ? ascii_lower(s.p[i]) : s.p[i];
+    }
+    *bad |= seen & part;
     return at + s.n;
 }
 
@@ -60,21 +50,23 @@ bool cache_key_make(struct cache_key *key, const struct uri *u, struct slice sch
 {
     struct slice s = u->scheme.n ? u->scheme : scheme;
     bool http = slice_eq(s, S("http")); /* mostly */
-    if (!u->host.n || !part_ok(u->host, u->ipv6 ? IN_HOST_V6 : IN_HOST) || !part_ok(u->path, IN_PATH) ||
-        !part_ok(u->query, IN_QUERY) || (!http && !part_ok(s, IN_SCHEME)))
-        return false;
+    unsigned bad = 0;
     char digits[SLICE_U64], *text = arena_new(arena, s.n + u->host.n + u->path.n + u->query.n + 16, 1);
     char *at = text;
-    if (!text)
+    if (!text || !u->host.n)
         return false;
-    at = http ? put(at, S("http://")) : put(put_lower(at, s), S("://"));
-    at = u->ipv6 ? put(put_lower(put(at, S("[")), u->host), S("]")) : put_lower(at, u->host);
+    at = http ? slice_put(at, S("http://")) : slice_put(put_part(at, s, IN_SCHEME, true, &bad), S("://"));
+    at = u->ipv6 ? slice_put(at, S("[")) : at;
+    at = put_part(at, u->host, u->ipv6 ? IN_HOST_V6 : IN_HOST, true, &bad);
+    at = u->ipv6 ? slice_put(at, S("]")) : at;
     uint16_t usual = !http && slice_eq_case(s, S("https")) ? 443 : 80;
     if (u->port && u->port != usual)
-        at = put(put(at, S(":")), slice_of_u64(u->port, digits));
-    at = put(at, u->path.n ? u->path : S("/"));
+        at = slice_put(slice_put(at, S(":")), slice_of_u64(u->port, digits));
+    at = put_part(at, u->path.n ? u->path : S("/"), IN_PATH, false, &bad);
     if (u->has_query)
-        at = put(put(at, S("?")), u->query);
+        at = put_part(slice_put(at, S("?")), u->query, IN_QUERY, false, &bad);
+    if (bad)
+        return false;
     cache_key_of_text(key, slice_of(text, (size_t)(at - text)));
     return true;
 }

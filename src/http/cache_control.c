@@ -67,11 +67,8 @@ static const struct directive {
 
 static const struct directive *directive_find(struct slice name)
 {
-    if (!name.n)
-        return NULL;
     for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++)
-        if (directives[i].name.n == name.n && directives[i].name.p[0] == ascii_lower(name.p[0]) &&
-            slice_same_case(directives[i].name.p, name.p, name.n))
+        if (slice_eq_case(directives[i].name, name))
             return &directives[i];
     return NULL;
 }
@@ -170,6 +167,10 @@ void cache_control_add(struct cache_control *cc, struct slice value)
         struct slice name = has_argument ? slice_trim(slice_first(member, equals)) : member;
         struct slice argument = has_argument ? slice_from(member, equals + 1) : SLICE_NONE;
         const struct directive *d = directive_find(name);
+        if (d && !has_argument && d->takes <= TAKES_NOTHING_STRICT) {
+            cc->has |= d->bit; /* as most are */
+            continue;
+        }
         if (has_argument && name.n != equals)
             argument = S(" "); /* white space beside "=" is outside of the grammar: it counts, but cannot be read */
         if (d)

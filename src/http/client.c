@@ -34,7 +34,8 @@ void client_buf_give(struct client *c, struct buf *b)
         c->spare[c->spare_count++] = (struct buf){.p = b->p, .cap = b->cap};
         *b = (struct buf){.max = b->max};
     }
-    buf_free(b);
+    if (b->p)
+        buf_free(b);
 }
 
 void client_done(struct client *c)

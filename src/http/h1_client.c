@@ -64,13 +64,17 @@ static err_t add_start(const struct client_request *rq, struct buf *out)
         return fault(E_USAGE, "request target '%.*s': a space or control character", SLICE_ARG(rq->target));
     if (!fields_name_ok(rq->method))
         return fault(E_USAGE, "'%.*s' is no method", SLICE_ARG(rq->method));
+    const struct slice http = S("http://"), behind = S(" HTTP/1.1\r\n");
     bool absolute = absolute_form(rq) && !slice_eq(rq->target, S("*"));
-    const struct slice line[] = {rq->method, absolute ? S(" http://") : S(" "), rq->target, S(" HTTP/1.1\r\n")};
-    if (!absolute)
-        return buf_add_all(out, line, 4);
-    TRY(buf_add_all(out, line, 2));
-    TRY(add_host(rq, out));
-    return buf_add_all(out, line + 2, 2);
+    char *at;
+    TRY(buf_room(out, rq->method.n + 1 + http.n, &at));
+    at = slice_put(slice_put(at, rq->method), S(" "));
+    out->n = (size_t)((absolute ? slice_put(at, http) : at) - out->p);
+    if (absolute)
+        TRY(add_host(rq, out));
+    TRY(buf_room(out, rq->target.n + behind.n, &at));
+    out->n = (size_t)(slice_put(slice_put(at, rq->target), behind) - out->p);
+    return NULL;
 }
 
 static err_t add_framing(const struct client_body *body, struct buf *out)

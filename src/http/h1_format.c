@@ -16,16 +16,9 @@ err_t h1_format_status_line(struct buf *b, uint16_t status, struct slice reason)
     return buf_add(b, S("\r\n"));
 }
 
-static char *put(char *p, struct slice s)
-{
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    return p + s.n;
-}
-
 char *h1_put_field(char *at, struct slice name, struct slice value)
 {
-    return put(put(put(put(at, name), S(": ")), value), S("\r\n"));
+    return slice_put(slice_put(slice_put(slice_put(at, name), S(": ")), value), S("\r\n"));
 }
 
 bool h1_field_check(const struct http_field *f)
@@ -35,31 +28,24 @@ bool h1_field_check(const struct http_field *f)
 }
 
 /* Does it stand in the message that it was parsed out of as it would be written? Most do. */
-static bool as_written(const struct http_field *f)
+static inline bool as_written(const struct http_field *f)
 {
     const char *behind = f->name.p + f->name.n;
-    return f->checked && f->value.p == behind + 2 && behind[0] == ':' && behind[1] == ' ';
-}
-
-/* And the next one right behind it? */
-static bool go_on(const struct http_field *f, const struct http_field *next)
-{
-    const char *behind = f->value.p + f->value.n;
-    return as_written(next) && next->name.p == behind + 2 && behind[0] == '\r' && behind[1] == '\n';
+    return f->checked && f->value.p == behind + 2 && memcmp(behind, ": ", 2) == 0;
 }
 
 char *h1_put_fields(char *at, const struct http_field *f, uint16_t n)
 {
-    for (const struct http_field *end = f + n, *last; f < end; f = last + 1) {
-        last = f;
+    for (const struct http_field *end = f + n; f < end;) {
         if (!as_written(f)) {
             at = h1_put_field(at, f->name, f->value);
+            f++;
             continue;
         }
-        while (last + 1 < end && go_on(last, last + 1))
-            last++;
-        at = put(at, slice_of(f->name.p, (size_t)(last->value.p + last->value.n - f->name.p)));
-        at = put(at, S("\r\n"));
+        const char *from = f->name.p, *to = f->value.p + f->value.n;
+        while (++f < end && f->name.p == to + 2 && memcmp(to, "\r\n", 2) == 0 && as_written(f)) /* right behind it */
+            to = f->value.p + f->value.n;
+        at = slice_put(slice_put(at, slice_of(from, (size_t)(to - from))), S("\r\n"));
     }
     return at;
 }

@@ -12,7 +12,8 @@ struct slot *slot_find(int fd)
     return c < t->chunks && t->chunk[c] ? &t->chunk[c][(unsigned)fd % SLOT_CHUNK] : NULL;
 }
 
-err_t slot_get(int fd, struct slot **out)
+/* The first time that a number of its chunk is asked for. */
+static __attribute__((noinline)) err_t make(int fd, struct slot **out)
 {
     struct slots *t = &loop_here->slots;
     unsigned c = (unsigned)fd / SLOT_CHUNK;
@@ -34,11 +35,14 @@ err_t slot_get(int fd, struct slot **out)
     return NULL;
 }
 
-err_t slot_watch(int fd, struct slot *s, enum io_dir dir)
+err_t slot_get(int fd, struct slot **out)
 {
-    bool writing = dir == IO_WRITE;
-    if (s->watched && (s->both || !writing))
-        return NULL;
+    *out = slot_find(fd);
+    return *out ? NULL : make(fd, out);
+}
+
+static __attribute__((noinline)) err_t watch(int fd, struct slot *s, bool writing)
+{
     TRY(poll_watch(loop_here->poller, fd, (uint64_t)s->generation << 32 | (uint32_t)fd, writing));
     if (!s->watched)
         s->readable = s->hangup = false; /* the poller reports what is ready now */
@@ -46,6 +50,12 @@ err_t slot_watch(int fd, struct slot *s, enum io_dir dir)
     s->watched = true;
     s->both = writing;
     return NULL;
+}
+
+err_t slot_watch(int fd, struct slot *s, enum io_dir dir)
+{
+    bool writing = dir == IO_WRITE;
+    return s->watched && (s->both || !writing) ? NULL : watch(fd, s, writing);
 }
 
 err_t slot_wait(int fd, enum io_dir dir, tick until)

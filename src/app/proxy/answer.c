@@ -79,12 +79,6 @@ bool answer_covers(const struct job *j, const struct cache_object *o)
 
 /* ---- Heads ---- */
 
-static char *put(char *at, struct slice s)
-{
-    memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
 static uint64_t body_size(const struct cache_object *o)
 {
     return o->whole.n ? o->whole.n : o->body->length;
@@ -97,9 +91,10 @@ static err_t ready_head(struct job *j, const struct cache_object *o, int64_t age
     char *lines = arena_new(j->arena, EXTRA_ROOM, 1);
     if (!lines)
         return E_NO_MEMORY;
-    char *at = put(put(put(lines, S("Age: ")), slice_of_u64((uint64_t)age, digits)), S("\r\nCache-Status: "));
+    char *at = slice_put(slice_put(slice_put(lines, S("Age: ")), slice_of_u64((uint64_t)age, digits)),
+                         S("\r\nCache-Status: "));
     j->ex->note = slice_of(at, verdict_format(&j->verdict, at));
-    at = put(at + j->ex->note.n, S("\r\n\r\n"));
+    at = slice_put(at + j->ex->note.n, S("\r\n\r\n"));
     r->status = o->info.status;
     r->fields = o->fields; /* only asked which ones there are */
     r->lines = slice_of(lines, (size_t)(at - lines) - 2);

@@ -89,19 +89,12 @@ static struct slice one_less(struct arena *a, struct slice value)
 
 /* ---- Lines of our own, right behind one another as they are sent: they are copied there in one piece ---- */
 
-static inline char *put(char *at, struct slice s)
-{
-    if (s.n)
-        memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
 /* The line from `from` to `end`, which begins with its name and ": ". There is room in `out`. */
 static inline char *line_done(struct http_fields *out, enum http_field_id id, size_t name, char *from, char *end)
 {
     char *value = from + name + 2;
     fields_append(out, id, slice_of(from, name), slice_of(value, (size_t)(end - value)), true);
-    return put(end, S("\r\n"));
+    return slice_put(end, S("\r\n"));
 }
 #define LINE(out, id, name, from, end) line_done((out), (id), sizeof(name) - 1, (from), (end))
 
@@ -126,11 +119,13 @@ static char *put_forwarded(const struct head_forwarded *w, struct slice before, 
                            struct http_fields *out, char *from)
 {
     bool six = slice_has(peer, ':');
-    char *at = put(put(from, S("Forwarded: ")), before);
-    at = put(put(at, S("for=")), six ? S("\"[") : S(""));
-    at = put(put(at, peer), six ? S("]\"") : S(""));
-    at = put(put(at, S(";host=\"")), w->host);
-    at = put(at, w->secure ? S("\";proto=https") : S("\";proto=http"));
+    char *at = slice_put(slice_put(from, S("Forwarded: ")), before);
+    at = six ? slice_put(at, S("for=\"[")) : slice_put(at, S("for="));
+    at = slice_put(at, peer);
+    at = six ? slice_put(at, S("]\"")) : at;
+    at = slice_put(slice_put(at, S(";host=\"")), w->host);
+    at = slice_put(at, S("\";proto=http"));
+    at = w->secure ? slice_put(at, S("s")) : at;
     return LINE(out, F_FORWARDED, "Forwarded", from, at);
 }
 
@@ -144,16 +139,16 @@ static err_t add_forwarded(const struct head_forwarded *w, const struct http_req
     char *from = arena_new(a, LINES_TEXT + before.n + before_x.n + 2 * peer.n + 2 * w->host.n, 1);
     if (!from || !before.p || !before_x.p || !fields_room(a, out, LINES))
         return E_HEADER_TOO_LARGE;
-    from = LINE(out, F_VIA, "Via", from, put(from, slice_first(via_line(q->version), 11)));
+    from = LINE(out, F_VIA, "Via", from, slice_put(from, slice_first(via_line(q->version), 11)));
     from = put_forwarded(w, before, peer, out, from);
-    char *end = put(put(put(from, S("X-Forwarded-For: ")), before_x), peer);
+    char *end = slice_put(slice_put(slice_put(from, S("X-Forwarded-For: ")), before_x), peer);
     from = LINE(out, F_X_FORWARDED_FOR, "X-Forwarded-For", from, end);
     if (!fields_has(out, F_X_FORWARDED_HOST))
-        from =
-            LINE(out, F_X_FORWARDED_HOST, "X-Forwarded-Host", from, put(put(from, S("X-Forwarded-Host: ")), w->host));
+        from = LINE(out, F_X_FORWARDED_HOST, "X-Forwarded-Host", from,
+                    slice_put(slice_put(from, S("X-Forwarded-Host: ")), w->host));
     if (!fields_has(out, F_X_FORWARDED_PROTO))
         LINE(out, F_X_FORWARDED_PROTO, "X-Forwarded-Proto", from,
-             put(put(from, S("X-Forwarded-Proto: ")), w->secure ? S("https") : S("http")));
+             slice_put(slice_put(from, S("X-Forwarded-Proto: ")), w->secure ? S("https") : S("http")));
     return NULL;
 }
 
