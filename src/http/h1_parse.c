@@ -150,10 +150,34 @@ static enum http_field_id name(struct reader *r, struct slice *out)
     return r->at == colon ? F_OTHER : fields_id(*out);
 }
 
+/* A line as most are: a known name, ": ", a value with something visible at both ends, CR LF. What follows it, or NULL:
+   it has to be looked at closely. */
+static inline const char *plain_line(const char *at, const char *end, struct http_fields *f)
+{
+    const char *colon = near_colon(at, end), *value = colon ? colon + 2 : end;
+    if (end - value < 3 || value[-1] != ' ' || *value == ' ' || *value == '\t')
+        return NULL;
+    const char *last = fields_value_end(value, end);
+    if (end - last < 2 || memcmp(last, "\r\n", 2) != 0 || last[-1] == ' ' || last[-1] == '\t')
+        return NULL;
+    struct slice name = slice_of(at, (size_t)(colon - at));
+    enum http_field_id id = fields_id(name);
+    if (id == F_OTHER)
+        return NULL;
+    fields_append(f, id, name, slice_of(value, (size_t)(last - value)), true);
+    return last + 2;
+}
+
 /* One line after another until the empty one. */
 static err_t fields(struct reader *r, struct arena *a, struct http_fields *f, uint16_t max)
 {
+    if (!f->cap && !fields_room(a, f, 1))
+        return E_NO_MEMORY;
     for (;;) {
+        const char *at = r->at;
+        for (uint16_t most = f->cap < max ? f->cap : max; at && f->n < most;)
+            if ((at = plain_line(at, r->end, f)))
+                r->at = at;
         if (r->at == r->end)
             return MORE;
         if (*r->at == '\r' || *r->at == '\n')

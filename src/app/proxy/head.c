@@ -102,13 +102,10 @@ enum { LINES = 5, LINES_TEXT = 200 }; /* of our own, and what they need besides 
 
 /* What a trusted client sent, and a comma: ours goes behind it on one line (RFC 7239 section 4). Many readers look at
    one line only. */
-static struct slice sent_before(const struct head_forwarded *w, const struct http_fields *in, enum http_field_id id,
-                                struct arena *a)
+static struct slice sent_before(const struct http_fields *in, enum http_field_id id, struct arena *a)
 {
     uint16_t at = 0;
     struct slice all = S("");
-    if (!w->trusted || !fields_has(in, id))
-        return all;
     for (struct slice line; all.p && fields_line(in, id, &at, &line);)
         if (line.n)
             all = arena_join(a, (struct slice[]){all, line, S(", ")}, 3);
@@ -134,7 +131,8 @@ static err_t add_forwarded(const struct head_forwarded *w, const struct http_req
 {
     const struct http_fields *in = &q->fields;
     char text[ADDR_TEXT];
-    struct slice before = sent_before(w, in, F_FORWARDED, a), before_x = sent_before(w, in, F_X_FORWARDED_FOR, a);
+    struct slice before = w->trusted ? sent_before(in, F_FORWARDED, a) : S("");
+    struct slice before_x = w->trusted ? sent_before(in, F_X_FORWARDED_FOR, a) : S("");
     struct slice peer = w->peer->sa.sa_family == AF_UNIX ? S("unknown") : slice_z(addr_text_host(w->peer, text));
     char *from = arena_new(a, LINES_TEXT + before.n + before_x.n + 2 * peer.n + 2 * w->host.n, 1);
     if (!from || !before.p || !before_x.p || !fields_room(a, out, LINES))
