@@ -32,9 +32,9 @@ MUST err_t io_read_now(int fd, void *, size_t cap, size_t *got); /* never waits:
    flow that has filled `cap` before is left alone by the kernel until it can fill it again, or pauses. Only TCP. */
 MUST err_t io_read_bulk(int fd, void *, size_t cap, size_t *got, tick until);
 MUST err_t io_writev(int fd, struct iovec *, int n, tick until); /* all or error; the iovec array is used up */
-/* The same for small answers that may leave with others: kept back until this turn's events have been handled. It
-   counts as written; an error is told by the next operation on `fd`. All calls here keep the order; io_finish and
-   others that do not come through here: after io_settle. */
+/* The same for small messages that may leave with others: kept back until this turn's events have been handled. It
+   counts as written; an error is told by the next operation on `fd`, to a reader before it would wait in vain. All
+   calls here keep the order; io_finish and others that do not come through here: after io_settle. */
 MUST err_t io_writev_soon(int fd, struct iovec *, int n, tick until);
 MUST err_t io_settle(int fd, tick until); /* wait until all of that has left */
 bool io_unsent(int fd);                   /* is some of it still here? */
