@@ -149,7 +149,7 @@ static void start_line(struct dialogue *d, char who, struct dialogue_side *s)
                         : 0;
     } else if (slice_eq(line, S("PRI * HTTP/2.0"))) {
         s->state = PREFACE;
-        d->side[SERVER].state = FRAME;
+        d->side[SERVER] = (struct dialogue_side){.state = FRAME}; /* half a line from before is none of a frame's */
     } else {
         expect_answer(d, line);
     }
