@@ -72,6 +72,30 @@ static void a_damaged_record_is_dropped(void **state)
     assert_int_equal(ADOPTED(uint8_t, state, BEAT_STATES), 0);
 }
 
+/* A mark that no clock can have made says nothing. */
+static void how_long_nobody_listened(void **state)
+{
+    (void)state;
+    const struct {
+        int64_t marked, pause;
+    } rows[] = {{origin, 5 * TICK_S}, {origin + 6 * TICK_S, 0}, {0, 0}, {INT64_MIN, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char path[] = "/tmp/l7-store-test-XXXXXX";
+        struct store s;
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        close(fd);
+        assert_ok(store_open(&s, path, 64, origin));
+        store_mark(&s, rows[i].marked);
+        store_close(&s);
+        assert_ok(store_open(&s, path, 64, origin + 5 * TICK_S));
+        assert_true(s.found);
+        assert_int_equal(s.pause, rows[i].pause);
+        store_close(&s);
+        unlink(path);
+    }
+}
+
 static void a_foreign_file_is_refused(void **state)
 {
     (void)state;
@@ -87,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_damaged_record_is_dropped),
+        cmocka_unit_test(how_long_nobody_listened),
         cmocka_unit_test(a_foreign_file_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,7 +74,8 @@ static err_t take_over(struct store *s, const char *path, off_t size, int64_t wa
     s->found = true;
     s->seed = s->head->seed;
     s->rebooted = memcmp(boot, s->head->boot, sizeof boot) != 0;
-    s->pause = wall > s->head->wall ? wall - s->head->wall : 0;
+    int64_t marked = s->head->wall;
+    s->pause = marked > 0 && wall > marked ? wall - marked : 0;
     while (s->chunks < STORE_CHUNKS_MAX && (size_t)size >= HEAD_SIZE + chunk_bytes(s) * (s->chunks + 1))
         TRY(map_chunk(s));
     return NULL;
