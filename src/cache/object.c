@@ -27,19 +27,12 @@ static size_t head_size(const struct cache_object_make *m)
     return n;
 }
 
-static char *put(char *at, struct slice s)
-{
-    if (s.n)
-        memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
 static char *add_field(struct cache_object *o, char *at, struct slice name, struct slice value)
 {
     struct slice stored_name = slice_of(at, name.n);
-    at = put(put(at, name), S(": "));
+    at = slice_put(slice_put(at, name), S(": "));
     struct slice stored_value = slice_of(at, value.n);
-    at = put(put(at, value), S("\r\n"));
+    at = slice_put(slice_put(at, value), S("\r\n"));
     CHECK(fields_push(&o->fields, stored_name, stored_value));
     return at;
 }
@@ -48,7 +41,7 @@ static char *write_status(char *at, uint16_t status)
 {
     struct slice usual = status_line(status);
     CHECK(usual.n <= STATUS_LINE_MAX);
-    return usual.n ? put(at, usual) : at + snprintf(at, STATUS_LINE_MAX, "HTTP/1.1 %u \r\n", status % 1000u);
+    return usual.n ? slice_put(at, usual) : at + snprintf(at, STATUS_LINE_MAX, "HTTP/1.1 %u \r\n", status % 1000u);
 }
 
 static char *write_head(struct cache_object *o, char *start, const struct cache_object_make *m)
@@ -91,9 +84,9 @@ struct cache_object *cache_object_new(const struct cache_object_make *m)
     char *at = o->text;
     o->fields = (struct http_fields){.v = (struct http_field *)(void *)(at + text), .cap = (uint16_t)fields};
     o->key = slice_of(at, m->key.text.n);
-    at = put(at, m->key.text);
+    at = slice_put(at, m->key.text);
     o->vary = slice_of(at, m->vary.n);
-    at = put(at, m->vary);
+    at = slice_put(at, m->vary);
     at = write_head(o, at, m);
     CHECK((size_t)(at - o->text) + body <= text);
     o->etag = fields_get(&o->fields, F_ETAG);

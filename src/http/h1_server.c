@@ -140,9 +140,9 @@ static err_t begin(struct h1_exchange *h)
     h->keep = h1_keep_alive(x->request.version, &x->request.fields) && !o->serial;
     h->in_left = x->body_length = h->framing.length;
     x->body_done = h->framing.kind == BODY_NONE;
-    TRY(check_expect(h));
-    if (h->framing.kind == BODY_CHUNKED)
+    if (h->framing.kind == BODY_CHUNKED) /* before anything can fail: nobody may read it uncleared */
         h->chunked = (struct chunked){.trailers = &h->raw_trailers};
+    TRY(check_expect(h));
     if (h->framing.kind == BODY_LENGTH && h->framing.length > o->max_body)
         return fault(E_BODY_TOO_LARGE, "more than %llu bytes", (unsigned long long)o->max_body);
     return NULL;

@@ -34,8 +34,8 @@ struct loop_end {
 void loop_at_end(struct loop_end *);
 
 void loop_post(struct loop *, struct note *); /* thread-safe */
-void loop_later(
-    struct note *); /* this thread's loop: in this turn, once what it wrote has been sent (io_writev_soon) */
+/* On this thread's loop: in this turn, once what it wrote has been sent (io_writev_soon). */
+void loop_later(struct note *);
 
 tick now(void);         /* the loop's clock, read once a turn; the real clock outside of a loop */
 tick after(int64_t ms); /* now() + ms; negative means TICK_NEVER */

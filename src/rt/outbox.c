@@ -81,8 +81,10 @@ bool outbox_keep(int fd, struct slot *s, const struct iovec *v, int n, bool last
     bool behind = s->kept && o->write[o->writes - 1].fd == fd;
     if ((s->kept || o->writes == OUTBOX_WRITES) && !behind)
         outbox_flush(loop_here);
-    if (o->used + total > OUTBOX_BYTES)
-        outbox_flush(loop_here), behind = false;
+    if (o->used + total > OUTBOX_BYTES) {
+        outbox_flush(loop_here);
+        behind = false;
+    }
     if (s->unsent || s->failed)
         return false;
     if (!behind)
