@@ -253,12 +253,12 @@ static err_t unless_broken(struct job *j, err_t e, struct cache_object *stale, t
 static err_t lead(struct job *, struct fetch *, struct cache_object *, const struct fetch_terms *, tick until);
 
 /* What came back does not go with what is stored: once more, without conditions. */
-static err_t ask_plainly(struct job *j, struct fetch *t, tick until)
+static err_t ask_plainly(struct job *j, struct fetch *t, struct cache_object *stale, tick until)
 {
     struct fetch_terms none = {.plain = true};
     call_close(&t->call);
     t->open = false;
-    return lead(j, t, NULL, &none, until);
+    return lead(j, t, stale, &none, until);
 }
 
 /* Takes the fetch over. */
@@ -279,7 +279,7 @@ static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, co
             fetch_free(t);
             return e;
         }
-        return ask_plainly(j, t, until);
+        return ask_plainly(j, t, stale, until);
     }
     if (status >= 500 && can_fall_back(j, stale, status)) {
         if (t->flight)
@@ -289,7 +289,7 @@ static err_t lead(struct job *j, struct fetch *t, struct cache_object *stale, co
         return fall_back(j, stale, status, until);
     }
     if (terms->complete && (status == 206 || status == 416) && !completes(j, t, stale, terms))
-        return ask_plainly(j, t, until);
+        return ask_plainly(j, t, stale, until);
     return unless_broken(j, answered(j, t, until), stale, until);
 }
 
