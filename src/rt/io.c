@@ -314,17 +314,43 @@ err_t io_splice(int from, int to, size_t cap, size_t *got, tick until)
     }
 }
 
+/* Has everybody been let in that the poller told of? An accept(2) that finds nobody has made a whole socket by then and
+   takes it down again, which costs many times what asking does; who comes after the question is told of anew. */
+static bool line_ended(int fd, struct slot *s)
+{
+    if (!watched(s, IO_READ) || s->line || s->hangup)
+        return false;
+    int n = sys_in_line(fd);
+    s->line = n > 0 ? (uint32_t)n : 0;
+    s->counts |= n > 0;
+    if (n == 0 && s->counts) /* a kernel that has never counted anybody may not know how: trying tells */
+        s->readable = false;
+    return !s->readable;
+}
+
+static void let_in(struct slot *s)
+{
+    if (s && s->line && --s->line == 0)
+        s->readable = s->hangup;
+}
+
 static err_t accept_from(int fd, int *conn, struct addr *peer, tick until)
 {
     for (;;) {
         if (!may(slot_find(fd), IO_READ))
             TRY(until < 0 ? E_TIMEOUT : slot_wait(fd, IO_READ, until));
+        struct slot *s = slot_find(fd);
+        if (line_ended(fd, s))
+            continue;
         peer->len = sizeof *peer - offsetof(struct addr, sa);
         int n = sys_accept(fd, &peer->sa, &peer->len);
         if (n >= 0) {
+            let_in(s);
             *conn = n;
             return until < 0 ? NULL : fiber_spend();
         }
+        if (s)
+            s->line = 0;           /* whatever it was: ask again */
         if (errno != ECONNABORTED) /* that one gave up while it waited in line */
             TRY(failed(fd, IO_READ, until));
     }

@@ -146,6 +146,11 @@ int sys_accept(int fd, struct sockaddr *sa, socklen_t *len)
     return got;
 }
 
+int sys_in_line(int fd)
+{
+    return sim_fails() ? -1 : sim_sock_of(fd)->waiting;
+}
+
 /* ---- Bytes ---- */
 
 static void segment_drop(struct segment *g)

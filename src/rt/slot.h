@@ -20,7 +20,9 @@ struct slot {
     bool watched;        /* by the poller, at least for reading */
     bool both;           /* for writing, too: without that nothing is known about it, and trying tells */
     bool readable, writable, hangup;
-    bool bulk; /* readable only when as much is there as the last io_read_bulk asked for */
+    bool bulk;     /* readable only when as much is there as the last io_read_bulk asked for */
+    bool counts;   /* a listener whose kernel says how many stand in line ... */
+    uint32_t line; /* ... and how many of those there are still to be let in */
     struct fiber *reader, *writer;
     struct parked *parked;
     bool kept;             /* the outbox holds a write */

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -186,6 +189,15 @@ int sys_accept(int fd, struct sockaddr *a, socklen_t *len)
 #else
     return (int)syscall(SYS_accept4, fd, a, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 #endif
+}
+
+/* TCP_INFO of a listener (Linux): what it calls unacknowledged are the connections that nobody has accepted. */
+int sys_in_line(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = offsetof(struct tcp_info, tcpi_sacked);
+    bool told = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_LISTEN;
+    return told ? (int)info.tcpi_unacked : -1;
 }
 
 int sys_connect(int fd, const struct sockaddr *a, socklen_t len)

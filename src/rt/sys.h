@@ -34,6 +34,7 @@ void sys_close_all(int *fds, unsigned n); /* the same for close(2), which is alw
 void sys_batch_done(void);
 void sys_thread_done(void); /* frees what this thread keeps for all these */
 int sys_accept(int fd, struct sockaddr *, socklen_t *);
+int sys_in_line(int fd); /* connections that wait to be accepted; -1: that cannot be told */
 int sys_connect(int fd, const struct sockaddr *, socklen_t);
 int sys_connect_result(int fd); /* SO_ERROR: 0 or an errno value */
 ssize_t sys_peek(int fd, void *p, size_t n);

@@ -115,6 +115,38 @@ static void failures(void **state)
     in_world(failures_body);
 }
 
+/* Who is in line is counted, so nothing is asked of the kernel behind the last of them; who comes later is told of. */
+static void line_is_counted_body(void *arg)
+{
+    (void)arg;
+    int l = listener(), conn[3], c[3];
+    struct addr peer;
+    assert_err(io_accept(l, &conn[0], &peer, after(1000)), E_TIMEOUT);
+    for (int i = 0; i < 2; i++)
+        c[i] = dialled();
+    assert_ok(io_accept(l, &conn[0], &peer, after(1000)));
+    assert_ok(io_accept_now(l, &conn[1], &peer));
+    sim_fail(1, ENFILE);
+    assert_err(io_accept_now(l, &conn[2], &peer), E_TIMEOUT);
+    assert_int_equal(sys_socket(AF_INET, SOCK_STREAM), -1); /* so the call that was to fail is this one */
+    c[2] = dialled();
+    sim_fail(2, ENFILE); /* the first call counts */
+    assert_err(io_accept(l, &conn[2], &peer, after(1000)), E_NO_FDS);
+    sim_fail(1, ENFILE); /* it could not be counted: tried all the same */
+    assert_ok(io_accept(l, &conn[2], &peer, after(1000)));
+    assert_err(io_accept(l, &conn[2], &peer, after(1000)), E_TIMEOUT);
+    for (int i = 0; i < 3; i++) {
+        io_close(c[i]);
+        io_close(conn[i]);
+    }
+    io_close(l);
+}
+static void line_is_counted(void **state)
+{
+    (void)state;
+    in_world(line_is_counted_body);
+}
+
 static int woken;
 static void wake(struct parked *p, enum park_why why)
 {
@@ -148,10 +180,8 @@ static void parked_wakes_on_hangup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(time_jumps),
-        cmocka_unit_test(latency_and_windows),
-        cmocka_unit_test(failures),
-        cmocka_unit_test(parked_wakes_on_hangup),
+        cmocka_unit_test(time_jumps),      cmocka_unit_test(latency_and_windows),    cmocka_unit_test(failures),
+        cmocka_unit_test(line_is_counted), cmocka_unit_test(parked_wakes_on_hangup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
