@@ -15,6 +15,7 @@ Nothing here sleeps to synchronise: it waits for lines, for bytes, or polls a co
 """
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -38,22 +39,40 @@ PATIENCE = float(os.environ.get('L7_PATIENCE', '20'))  # seconds; raised for san
 
 
 def wait_until(cond, timeout=PATIENCE, what='the condition'):
-    """Poll `cond` until it gives something true, and return that."""
+    """Poll `cond` until it gives something true, and return that; the last look is taken when the time is over."""
     end = time.monotonic() + timeout
     while True:
+        over = time.monotonic() > end
         got = cond()
         if got:
             return got
-        if time.monotonic() > end:
+        if over:
             raise AssertionError(f'{what} did not come true within {timeout:g} s')
         time.sleep(0.01)
 
 
+CLAIMS = []  # of the ports that free_port gave
+
+
 def free_port(kind=socket.SOCK_STREAM):
-    """A loopback port that nobody holds now, for peers that cannot choose one themselves."""
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A loopback port that nobody holds, for peers that cannot choose one themselves and for where nobody shall listen.
+
+    It is kept for this process until its end: it lies below those that the kernel gives to whoever asks for any, and a
+    local socket with its number in the name keeps it from other tests.
+    """
+    with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as f:
+        lowest = int(f.read().split()[0])
+    while True:
+        port, claim = random.randrange(16384, max(lowest, 20000)), socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f'\0l7-test-port-{port}')
+            with socket.socket(socket.AF_INET, kind) as s:
+                s.bind(('127.0.0.1', port))
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
+        return port
 
 
 def many_descriptors(wanted):
@@ -302,10 +321,10 @@ class TestCase(unittest.TestCase):
     """Cleans up after itself; a crash or a sanitizer's report of any started l7 fails the test."""
     maxDiff = 4000
 
-    def start(self, args, wait=True, env=None, cwd=None, program=L7, stdin=None):
-        """Start `l7 ARGS`; with `wait`, return once it has printed an address."""
+    def start(self, args, wait=True, env=None, cwd=None, program=L7, stdin=None, ours=True):
+        """Start `l7 ARGS`; with `wait`, return once it has printed an address. How a peer (not `ours`) ends is its affair."""
         p = Process([program, *map(str, args)], env=environment(env), cwd=cwd, stdin=stdin)
-        self.addCleanup(self._end, p)
+        self.addCleanup(self._end if ours else Process.stop, p)
         if wait:
             p.wait_for_line(LISTENING.pattern)
         return p
@@ -330,8 +349,9 @@ class TestCase(unittest.TestCase):
     def preload(name):
         """The environment in which a program runs with tests/e2e/NAME.c preloaded, which is built here."""
         library = os.path.join(BUILD, name + '.so')
-        source = os.path.join(ROOT, 'tests', 'e2e', name + '.c')
-        subprocess.run(['cc', '-O1', '-Wall', '-Werror', '-shared', '-fPIC', '-o', library, source], check=True)
+        source, new = os.path.join(ROOT, 'tests', 'e2e', name + '.c'), f'{library}.{os.getpid()}'
+        subprocess.run(['cc', '-O1', '-Wall', '-Werror', '-shared', '-fPIC', '-o', new, source], check=True)
+        os.replace(new, library)  # another test may be loading it
         return {'LD_PRELOAD': library, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
 
     def file(self, name, content=b''):

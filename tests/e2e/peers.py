@@ -131,7 +131,7 @@ def answers(port, host='127.0.0.1'):
 
 def start(test, peer, args, port=None, cwd=None, extra_env=None, program=None):
     """Start `peer ARGS`; with `port`, return once that port answers."""
-    p = test.start(args, wait=False, program=program or path(peer), env=env(peer, extra_env), cwd=cwd)
+    p = test.start(args, wait=False, program=program or path(peer), env=env(peer, extra_env), cwd=cwd, ours=False)
     p.peer_port = port
     if port:
         def up():
@@ -143,7 +143,7 @@ def start(test, peer, args, port=None, cwd=None, extra_env=None, program=None):
 
 
 def start_nginx(test, folder, http='', server='', location=''):
-    """nginx serving `folder`; extra directives go where the arguments say. The port is .peer_port."""
+    """nginx serving `folder`; extra directives go where the arguments say. The port is .peer_port, and is opened last."""
     port = harness.free_port()
     work = os.path.join(test.tmpdir, f'nginx-{port}')
     for d in ('client', 'proxy', 'fastcgi', 'uwsgi', 'scgi'):
@@ -157,7 +157,7 @@ def start_nginx(test, folder, http='', server='', location=''):
             client_body_temp_path {work}/client; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/fastcgi;
             uwsgi_temp_path {work}/uwsgi; scgi_temp_path {work}/scgi;
             {http}
-            server {{ listen 127.0.0.1:{port}; root {folder}; {server} location / {{ {location} }} }}
+            server {{ {server} listen 127.0.0.1:{port}; root {folder}; location / {{ {location} }} }}
         }}''')
     return start(test, 'nginx', ['-c', conf, '-p', work, '-e', 'stderr'], port)
 

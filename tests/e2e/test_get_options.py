@@ -3,14 +3,11 @@
 """Each everyday option of l7 get against servers that nobody here wrote: Caddy answers with what it was asked, Apache
 takes uploads and is the proxy, nginx limits, redirects, sets cookies and asks for certificates."""
 import base64
-import contextlib
-import errno
 import hashlib
 import json
 import os
 import pty
 import re
-import socket
 import subprocess
 import time
 
@@ -155,10 +152,9 @@ class Apache(Get):
         users = self.file('users', f'al:{{SHA}}{secret}\n')
         self.plain, self.tls, self.secure_proxy = (harness.free_port() for _ in range(3))
         protected = f'AuthType Basic\nAuthName x\nAuthBasicProvider file\nAuthUserFile {users}\nRequire valid-user'
-        certificate = f'SSLEngine on\nSSLCertificateFile {self.certs}/good.pem\nSSLCertificateKeyFile {self.certs}/good.key'
-        peers.start_apache(self, [self.plain, self.tls, self.secure_proxy], [
-            'auth_basic', 'authn_core', 'authn_file', 'authz_user', 'brotli', 'filter', 'dav', 'dav_fs', 'ssl', 'socache_shmcb',
-            'proxy', 'proxy_http', 'proxy_connect'], f'''
+        peers.start_apache(self, [self.plain], [
+            'auth_basic', 'authn_core', 'authn_file', 'authz_user', 'brotli', 'filter', 'dav', 'dav_fs', 'proxy', 'proxy_http',
+            'proxy_connect'], f'''
             DocumentRoot {self.site}
             DavLockDB {self.tmpdir}/dav/lock
             ProxyRequests On
@@ -177,17 +173,10 @@ class Apache(Get):
             </Location>
             <Location /private>
                 {protected}
-            </Location>
-            <VirtualHost 127.0.0.1:{self.tls}>
-                ServerName localhost
-                {certificate}
-            </VirtualHost>
-            <VirtualHost 127.0.0.1:{self.secure_proxy}>
-                ServerName localhost
-                ProxyRequests On
-                AllowCONNECT {self.tls}
-                {certificate}
-            </VirtualHost>''')
+            </Location>''')
+        for port in (self.tls, self.secure_proxy):  # mod_ssl wants the very OpenSSL that it was built with, or newer
+            peers.start(self, 'socat', [f'OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,verify=0,cert={self.certs}/good.pem,'
+                                        f'key={self.certs}/good.key', f'TCP:127.0.0.1:{self.plain}'], port)
         self.url = f'http://127.0.0.1:{self.plain}'
 
     def test_brotli(self):
@@ -253,8 +242,8 @@ class Nginx(Get):
         return f'http://127.0.0.1:{peers.start_nginx(self, self.site, **kw).peer_port}'
 
     def test_retry_after_a_passing_status(self):
-        url = self.start_nginx(http='limit_req_zone $binary_remote_addr zone=z:1m rate=4r/s;', location='limit_req zone=z;')
-        code, out, err = self.get('-f', '--retry', '5', '--retry-delay', '0.1', url + '/a.txt', url + '/a.txt')
+        url = self.start_nginx(http='limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s;', location='limit_req zone=z;')
+        code, out, err = self.get('-f', '--retry', '9', '--retry-delay', '0.2', url + '/a.txt', url + '/a.txt')
         self.assertEqual((code, out), (0, 'hello\nhello\n'))
         self.assertIn('503', err)
         self.assertIn('503', self.get('-f', *[url + '/a.txt'] * 2)[2])
@@ -270,8 +259,6 @@ class Nginx(Get):
     def test_unix_socket_and_resolve(self):
         path = os.path.join(self.tmpdir, 's')
         url = self.start_nginx(server=f'listen unix:{path};', location='return 200 $http_host;')
-        with socket.socket(socket.AF_UNIX) as probe:  # the port may be open before the socket is
-            self.wait_until(lambda: probe.connect_ex(path) in (0, errno.EISCONN))
         self.assertEqual(self.ok('--unix-socket', path, 'http://any.test.invalid/'), 'any.test.invalid')
         port = url.rsplit(':', 1)[1]
         self.assertEqual(self.ok('--resolve', f'a.test.invalid:{port}:127.0.0.1', f'http://a.test.invalid:{port}/'),
@@ -352,11 +339,10 @@ class Nginx(Get):
         os.utime(f'{self.site}/random', (1700000000, 1700000000))
         port = harness.free_port()
         server = f'listen 127.0.0.1:{port};'
-        slow = peers.start_nginx(self, self.site, server=server, location='limit_rate 1m; limit_rate_after 2m;')
+        slow = peers.start_nginx(self, self.site, server=server, location='limit_rate 100k; limit_rate_after 2m;')
         at = os.path.join(self.tmpdir, 'got')
         p = self.start(['get', '-o', at, f'http://127.0.0.1:{port}/random'], wait=False)
-        with contextlib.suppress(FileNotFoundError):
-            self.wait_until(lambda: os.path.exists(at + '.part.info') and os.path.getsize(at + '.part') > 1 << 20)
+        self.wait_until(lambda: os.path.exists(at + '.part.info') and os.path.getsize(at + '.part') > 1 << 20)
         slow.stop(9)
         self.assertEqual(p.wait(), 1)
         self.assertFalse(os.path.exists(at))
