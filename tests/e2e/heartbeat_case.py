@@ -6,6 +6,7 @@ Packets are built here from docs/heartbeat-protocol.md, not by the program under
 import hashlib
 import hmac
 import json
+import re
 import socket
 import struct
 import time
@@ -59,6 +60,25 @@ class Heartbeat(harness.TestCase):
             row = self.table().get(name)
             return row if row and all(row[k] == v for k, v in fields.items()) else None
         return self.wait_until(right, what=f'{name} with {fields}')
+
+    def left_out(self, sender):
+        """Beats that a sender (with --verbose) missed because the machine was busy: those are rightly counted as lost."""
+        sent = [int(n) for n in re.findall(r'sent (\d+)', sender.stdout())]
+        return sent[-1] - len(set(sent))  # a goodbye is said three times
+
+    def deaths(self, timeout_ms, die, names=('m1', 'm2', 'm3', 'm4', 'm5')):
+        """`die(name)` sends the last beats of each, one after the other. None is reported down too early, none said to have
+        been silent for longer than it was, and the best of them is as good as the machine may be when it is not busy."""
+        began, silent = {}, {}
+        for name in names:
+            began[name] = time.monotonic()
+            die(name)
+            time.sleep(timeout_ms / 1000 / len(names))  # apart, so that not all of them fall into one pause of the machine
+        for name in names:
+            line = self.listener.wait_for_line(f'"event":"down".*"id":"{name}".*', 'stdout').string
+            silent[name] = json.loads(line)['silent_ms']
+            self.assertTrue(timeout_ms <= silent[name] <= (time.monotonic() - began[name]) * 1000, (name, silent))
+        self.assertLess(min(silent.values()), timeout_ms + 200)
 
     def events(self, listener=None):
         return [json.loads(line) for line in (listener or self.listener).stdout().splitlines()]

@@ -116,7 +116,7 @@ class Resume(Get):
             stop.wait(20)
         self.origin.handler = slow
         p = self.start(['get', '-o', self.at, self.origin.url()], wait=False)
-        self.wait_until(lambda: os.path.exists(self.at + '.part.info'))
+        self.wait_until(lambda: os.path.exists(self.at + '.part.info') and os.path.getsize(self.at + '.part.info'))
         p.stop(9)
         stop.set()
         self.assertFalse(os.path.exists(self.at))

@@ -52,15 +52,16 @@ for _ in range(3):
 class Beats(Heartbeat):
     def test_send_and_stop(self):
         self.listen()
-        sender = self.start(['heartbeat', 'send', '127.0.0.1', self.port, '--id', 'alpha', '--interval', '50ms'], wait=False)
+        sender = self.start(['heartbeat', 'send', '127.0.0.1', self.port, '--id', 'alpha', '--interval', '50ms',
+                             '--verbose'], wait=False)
         self.listener.wait_for_line('"event":"up".*"id":"alpha"', 'stdout')
         self.wait_until(lambda: self.table()['alpha']['received'] >= 5)
         row = self.table()['alpha']
-        self.assertEqual((row['state'], row['lost'], row['interval_ms']), ('up', 0, 50))
+        self.assertEqual((row['state'], row['interval_ms']), ('up', 50))
         self.assertLess(abs(row['delay_ms']), 1000)
         self.assertEqual(sender.stop(), 0)
         self.listener.wait_for_line('"event":"stopped".*"id":"alpha"', 'stdout')
-        self.assertEqual(self.table()['alpha']['lost'], 0)
+        self.assertEqual(self.table()['alpha']['lost'], self.left_out(sender))
         self.assertNotIn('"down"', self.listener.stdout())
 
     def test_one_beat_from_cron(self):
@@ -74,15 +75,12 @@ class Beats(Heartbeat):
     def test_death_is_seen_in_time(self):
         self.listen('--timeout', '400ms')
         s = self.socket()
-        for i in range(1, 6):
-            s.send(beat(sequence=i, interval=0.1))
-        died = time.monotonic()
-        self.listener.wait_for_line('"event":"down"', 'stdout')
-        self.assertLess(time.monotonic() - died, 2)
-        silent = self.events()[-1]['silent_ms']
-        self.assertGreaterEqual(silent, 400)
-        self.assertLess(silent, 600)
-        s.send(beat(sequence=6))
+
+        def die(name):
+            for i in range(1, 6):
+                s.send(beat(name, i, interval=0.1))
+        self.deaths(400, die)
+        s.send(beat('m1', 6))
         self.listener.wait_for_line('"event":"up".*"from":"down"', 'stdout')
 
     def test_killed_process_is_down_not_stopped(self):
@@ -125,11 +123,11 @@ class Beats(Heartbeat):
         self.listener.wait_for_line('"event":"down"', 'stdout')
 
     def test_a_stopped_listener_buries_nobody(self):
-        self.listen('--timeout', '500ms')
+        self.listen('--timeout', '1s')
         self.start(['heartbeat', 'send', '127.0.0.1', self.port, '--id', 'a', '--interval', '50ms'], wait=False)
         self.listener.wait_for_line('"event":"up"', 'stdout')
         self.listener.send_signal(signal.SIGSTOP)
-        time.sleep(1.5)  # longer than the deadline: beats gather in the socket
+        time.sleep(2)  # longer than the deadline: beats gather in the socket
         self.listener.send_signal(signal.SIGCONT)
         received = self.table()['a']['received']
         self.wait_until(lambda: self.table()['a']['received'] > received + 5)
@@ -360,8 +358,8 @@ finally:
         self.addCleanup(t.join)
         self.addCleanup(stop.set)
         self.wait_until(lambda: states() == {'one': (True, 2), 'two': (False, 1)}, what='a majority')
-        self.assertEqual(states('--quorum', '3'), {'one': (False, 2), 'two': (False, 1)})
-        self.assertEqual(states('--quorum', '1'), {'one': (True, 2), 'two': (True, 1)})
+        for quorum, want in (('3', {'one': (False, 2), 'two': (False, 1)}), ('1', {'one': (True, 2), 'two': (True, 1)})):
+            self.wait_until(lambda: states('--quorum', quorum) == want, what=f'a quorum of {quorum}')
 
 
 class Learners(Heartbeat):
@@ -387,8 +385,10 @@ class Learners(Heartbeat):
         server = self.start(['-c', LAB_SERVER], program=sys.executable)
         code, _, err = self.run_l7(['heartbeat', 'send', '127.0.0.1', server.port, '--text', '--count', '3', '--interval', '20ms'])
         self.assertEqual(code, 0, err)
-        took = [float(server.wait_for_line(rf'^Heartbeat {i} took (-?[\d.]+)', 'stdout').group(1)) for i in (1, 2, 3)]
-        self.assertLess(max(map(abs, took)), 5)
+        got = [server.wait_for_line(r'^Heartbeat (\d+) took (-?[\d.]+)', 'stdout', count=i) for i in (1, 2, 3)]
+        numbers = [int(m[1]) for m in got]  # one that could not be sent in time is left out
+        self.assertEqual((numbers[0], numbers), (1, sorted(set(numbers))))
+        self.assertLess(max(abs(float(m[2])) for m in got), 5)
 
 
 if __name__ == '__main__':

@@ -62,7 +62,7 @@ class Events(Heartbeat):
     def test_kill_and_restart(self):
         """kill -9: no false alarm afterwards, counts go on, and the history has lost nothing older than a second."""
         state, path = os.path.join(self.tmpdir, 'state'), os.path.join(self.tmpdir, 'h.db')
-        more = ['--state', state, '--history', path, '--timeout', '600ms']
+        more = ['--state', state, '--history', path, '--timeout', '1s']
         first = self.listen(*more)
         port = self.port
         stop = threading.Event()
@@ -87,7 +87,7 @@ class Events(Heartbeat):
         received = self.table()['n5']['received']
         first.send_signal(signal.SIGKILL)
         first.wait()
-        time.sleep(1.5)  # longer than the deadline
+        time.sleep(2)  # longer than the deadline
         second = self.start(['heartbeat', 'listen', '--listen', f'127.0.0.1:{port}', '--json', *more])
         self.wait_until(lambda: all(r['received'] > received + 20 for r in self.table().values()))
         table = self.table()

@@ -116,7 +116,7 @@ class Listening(Heartbeat):
         self.port = listener.port
         self.socket().send(beat('a\u202eb', 7))
         line = listener.wait_for_line(r'.* down .*', 'stdout').group(0)
-        self.assertRegex(line, r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  down +\S+ from 127\.0\.0\.1:\d+, silent for 0\.\d{3} s, beat 7, 0 lost$')
+        self.assertRegex(line, r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  down +\S+ from 127\.0\.0\.1:\d+, silent for \d+\.\d{3} s, beat 7, 0 lost$')
         self.assertNotIn('\u202e', line)
 
 
@@ -124,7 +124,7 @@ class Hooks(Heartbeat):
     def test_every_variable(self):
         out = self.file('out')
         self.listen('--on-change', f'env | grep ^L7_ | sort >> {out}; echo >> {out}', '--timeout', '400ms')
-        s = self.socket()
+        s, began = self.socket(), time.monotonic()
         for i in (2, 5):
             s.send(beat('v', i, 77))
         self.listener.wait_for_line('"event":"down"', 'stdout')
@@ -138,7 +138,7 @@ class Hooks(Heartbeat):
         want = dict(L7_ID='v', L7_EVENT='down', L7_FROM='up', L7_TO='down', L7_PEER='127.0.0.1:%d' % s.getsockname()[1],
                     L7_INCARNATION='77', L7_SEQUENCE='5', L7_RECEIVED='2', L7_LOST='2')
         self.assertEqual({k: down[k] for k in want}, want)
-        self.assertAlmostEqual(float(down['L7_SILENT']), 0.4, delta=0.3)
+        self.assertTrue(0.4 <= float(down['L7_SILENT']) <= time.monotonic() - began, down)
         self.assertAlmostEqual(float(down['L7_TIME']), time.time(), delta=20)
         self.assertEqual(set(down), {*want, 'L7_SILENT', 'L7_TIME'})
 
@@ -346,16 +346,17 @@ class Watching(Heartbeat):
         self.assertEqual(out.count('Unknown: losses before the first'), 3)
 
     def test_every_order(self):
-        self.listen('--timeout', '600ms')
-        s = self.socket()
-        for name, last in (('a', 4), ('b', 9)):
+        self.listen('--timeout', '1500ms')
+        s, number = self.socket(), 4
+        for name, last in (('a', number), ('b', 9)):
             s.send(beat(name, 1, interval=0.1))
             s.send(beat(name, last, interval=0.1))
         self.listener.wait_for_line('"event":"down"', 'stdout', count=2)
-        s.send(beat('a', 5, interval=60))
-        self.wait_for('a', state='up')
-        first = {order: next(iter(self.table('--sort', order))) for order in ('state', 'name', 'seen', 'loss')}
-        self.assertEqual(first, {'state': 'b', 'name': 'a', 'seen': 'b', 'loss': 'b'})
+        for order, first in (('state', 'b'), ('name', 'a'), ('seen', 'b'), ('loss', 'b')):
+            number += 1
+            s.send(beat('a', number, interval=60))  # up from here on for longer than it takes to look
+            self.wait_for('a', state='up', sequence=number)
+            self.assertEqual(next(iter(self.table('--sort', order))), first, order)
         self.assertEqual(len(self.table('--sort', 'jitter')), 2)
 
     def test_who_has_not_the_key(self):
