@@ -8,17 +8,20 @@ import threading
 import harness
 
 
-IP_RECVTTL = 12  # Linux's number, which Python's socket module lacks
+IP_RECVTTL = 12  # Linux's numbers, which Python's socket module lacks
+SO_TIMESTAMPNS = 35
 
 
 class Server:
-    """A UDP server in a thread: `answer(data, n)` gives the list of datagrams to send back; n counts from 1."""
+    """A UDP server in a thread: `answer(data, n)` gives the list of datagrams to send back; n counts from 1. `came` says when
+    the kernel got each, in seconds since 1970."""
 
     def __init__(self, test, answer, family=socket.AF_INET):
-        self.answer, self.seen, self.tos, self.ttl = answer, [], [], []
+        self.answer, self.seen, self.tos, self.ttl, self.came = answer, [], [], [], []
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         self.sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.sock.bind(('127.0.0.1', 0))
         self.port = self.sock.getsockname()[1]
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -34,10 +37,13 @@ class Server:
             if data == b'stop' and peer[1] == self.port:
                 return
             for level, kind, value in control:
-                if kind == socket.IP_TOS:
+                if (level, kind) == (socket.IPPROTO_IP, socket.IP_TOS):
                     self.tos.append(value[0])
-                elif kind == socket.IP_TTL:
+                elif (level, kind) == (socket.IPPROTO_IP, socket.IP_TTL):
                     self.ttl.append(struct.unpack('i', value[:4])[0])
+                elif (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+                    s, ns = struct.unpack('@ll', value)
+                    self.came.append(s + ns / 1e9)
             self.seen.append(data)
             for reply in self.answer(data, len(self.seen)):
                 self.sock.sendto(reply, peer)

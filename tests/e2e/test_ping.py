@@ -35,10 +35,11 @@ class Echo(Case):
         self.assertIn(', 1 received', self.ping('-c', 1, 'localhost', self.listener().port))
 
     def test_the_kernels_stamps_leave_out_a_busy_user(self):
-        """The reply is read 100 ms after it came (SIGSTOP), and is still timed in microseconds."""
+        """The reply is read 200 ms after it came (SIGSTOP), which are no part of its time."""
         listener = self.listener()
-        p = self.start(['ping', '--json', '-c', 3, '-i', '300ms', '127.0.0.1', listener.port], wait=False)
+        p = self.start(['ping', '--json', '-c', 3, '-i', '300ms', '-W', '10s', '127.0.0.1', listener.port], wait=False)
         p.wait_for_line('"seq":1', 'stdout')
+        began = time.monotonic()
         os.kill(listener.pid, signal.SIGSTOP)
         try:
             harness.wait_until(lambda: self.queued(listener.port), what='a probe in the queue')
@@ -46,12 +47,13 @@ class Echo(Case):
         finally:
             os.kill(listener.pid, signal.SIGCONT)
         harness.wait_until(lambda: not self.queued(listener.port), what='the answer')
-        time.sleep(0.1)  # the scheduling delay itself, not synchronisation
+        time.sleep(0.2)  # the scheduling delay itself, not synchronisation
+        took = time.monotonic() - began
         p.send_signal(signal.SIGCONT)
         self.assertEqual(p.wait(), 0)
         second = [json.loads(x) for x in p.stdout().splitlines() if '"seq":2' in x][0]
         self.assertEqual(second['clock'], 'kernel')
-        self.assertLess(second['rtt_ns'], 90_000_000)
+        self.assertLess(second['rtt_ns'] / 1e9, took - 0.1)
 
     def test_size_pattern_ttl_and_tos(self):
         server = Server(self, lambda data, n: [data])
@@ -78,11 +80,10 @@ class Echo(Case):
         self.assertIn('From 127.0.0.2: refused', out)
 
     def test_pacing_does_not_drift(self):
-        times = []
-        server = Server(self, lambda data, n: times.append(time.monotonic()) or [data])
+        server = Server(self, lambda data, n: [data])
         _, summary = self.lines('-c', 101, '-i', '10ms', '127.0.0.1', server.port)
         self.assertEqual(summary['sent'], 101)
-        self.assertAlmostEqual(times[-1] - times[0], 1 + summary['missed'] / 100, delta=0.03)
+        self.assertAlmostEqual(server.came[-1] - server.came[0], 1 + summary['missed'] / 100, delta=0.03)
 
     def test_flood(self):
         listener = self.listener()
@@ -131,9 +132,10 @@ class Answers(Case):
             held.append(data)
             return [] if n < 3 else held[1:] if n == 3 else [data]
         server = Server(self, answer)
-        out = self.ping('-c', 4, '-i', '150ms', '-W', '50ms', '127.0.0.1', server.port, status=0)
+        out = self.ping('-c', 4, '-i', '600ms', '-W', '400ms', '127.0.0.1', server.port, status=0)
         self.assertEqual(re.findall(r'Request timed out: seq=(\d)', out), ['1', '2'])
-        self.assertRegex(out, r'seq=2 ttl=64 time=1[45]\d\.\d+ ms \(late\)')
+        late = float(re.search(r'seq=2 ttl=64 time=(\d+\.\d+) ms \(late\)', out).group(1)) / 1000
+        self.assertTrue(0.4 < late and server.came[2] - server.came[1] <= late < time.time() - server.came[1], late)
         self.assertIn('4 packets transmitted, 3 received, +1 late, 25% packet loss', out)
 
     def test_silence(self):
@@ -207,7 +209,7 @@ class Files(Case):
     def test_svg_hgrm_histogram_and_live(self):
         listener = self.listener('--loss', '3/10')
         svg, hgrm = os.path.join(self.tmpdir, 'a.svg'), os.path.join(self.tmpdir, 'a.hgrm')
-        out = self.ping('-c', 50, '-i', '2ms', '-W', '100ms', '--svg', svg, '--hgrm', hgrm, '--histogram', '127.0.0.1',
+        out = self.ping('-c', 50, '-i', '2ms', '-W', '1s', '--svg', svg, '--hgrm', hgrm, '--histogram', '127.0.0.1',
                         listener.port)
         self.assertEqual(sum(int(n) for n in re.findall(r' ms \|.* (\d+)$', out, re.M)), 35)
         drawing = xml.dom.minidom.parse(svg)
@@ -247,7 +249,7 @@ class Truth(Case):
     def test_same_seed_same_losses(self):
         lost = []
         for seed in 3, 3, 4:
-            lines, _ = self.lines('-c', 60, '-i', '1ms', '-W', '200ms', '127.0.0.1',
+            lines, _ = self.lines('-c', 60, '-i', '1ms', '-W', '1s', '127.0.0.1',
                                   self.listener('--loss', '30%', '--seed', seed).port)
             lost.append([o['seq'] for o in lines if o['type'] == 'timeout'])
         self.assertEqual(lost[0], lost[1])
@@ -314,7 +316,7 @@ while True:
         script = self.file('UDPPingerServer.py', self.SERVER)
         server = self.start([script], program=sys.executable, wait=False)
         port = int(server.wait_for_line(r'listening on 127.0.0.1:(\d+)', 'stdout').group(1))
-        lines, got = self.lines('-c', 40, '-i', '10ms', '-W', '200ms', '127.0.0.1', port)
+        lines, got = self.lines('-c', 40, '-i', '10ms', '-W', '1s', '127.0.0.1', port)
         self.assertTrue(5 <= got['lost'] <= 25, got)
         self.assertEqual(got['received'] + got['lost'], 40)
         self.assertEqual((got['foreign'], got['duplicates'], got['late']), (0, 0, 0))

@@ -89,13 +89,13 @@ class Numbers(ping_case.Case):
             self.assertAlmostEqual(got, exact, delta=exact / 1000)
 
     def test_delay_variation_of_alternating_delays(self):
-        """The reflector's clock is wrong by 0 and 40 ms in turn: that is what the way up and the way down vary by."""
+        """The reflector's clock is wrong by 0 and 4 s in turn: that is what the way up and the way down vary by."""
         def answer(data, n):
-            t = time.time() + (n % 2) * 0.04
+            t = time.time() + (n % 2) * 4
             return [stamp_check.make_reply(data, n - 1, t, t)]
         _, got = self.lines('--stamp', '-c', 21, '-i', '5ms', '127.0.0.1', ping_case.Server(self, answer).port)
         for way in 'up_variation', 'down_variation':
-            self.assertAlmostEqual(got[way]['avg_ns'] / 1e6, 40, delta=5)
+            self.assertAlmostEqual(got[way]['avg_ns'] / 1e9, 4, delta=0.05)
 
     def test_user_clock_is_used_and_said_where_the_kernel_has_no_stamps(self):
         listener = self.listener()
@@ -154,10 +154,10 @@ class Numbers(ping_case.Case):
 class Statuses(ping_case.Case):
     def test_as_ping_has_them(self):
         listener, silent = self.listener(), ping_case.Server(self, lambda data, n: [])
-        quick = ['-i', '10ms', '-W', '50ms']
+        quick, hasty = ['-i', '10ms'], ['-i', '10ms', '-W', '50ms']
         self.ping('-c', 2, *quick, '127.0.0.1', listener.port, status=0)
-        self.ping('-c', 2, *quick, '127.0.0.1', silent.port, status=1)
-        self.ping('-c', 2, *quick, '127.0.0.1', listener.port, '127.0.0.1', silent.port, status=1)
+        self.ping('-c', 2, *hasty, '127.0.0.1', silent.port, status=1)
+        self.ping('-c', 2, *hasty, '127.0.0.1', listener.port, '127.0.0.1', silent.port, status=1)
         self.ping('-c', 2, *quick, '-w', '5s', '127.0.0.1', listener.port, status=0)
         self.ping('-c', 1000, *quick, '-w', '200ms', '127.0.0.1', listener.port, status=1)
         self.ping('-c', 0, *quick, '-w', '200ms', '127.0.0.1', listener.port, status=0)
@@ -199,7 +199,7 @@ class Nobodys(ping_case.Case):
         for change in changes:
             def answer(data, n):
                 return [change(stamp_check.make_reply(data, n - 1, time.time(), time.time()))]
-            _, got = self.lines('--stamp', '-c', 2, '-i', '1ms', '-W', '50ms', '127.0.0.1',
+            _, got = self.lines('--stamp', '-c', 2, '-i', '1ms', '-W', '500ms', '127.0.0.1',
                                 ping_case.Server(self, answer).port, status=1)
             self.assertEqual((got['received'], got['foreign']), (0, 2))
 
@@ -227,11 +227,11 @@ class Nobodys(ping_case.Case):
 
     def test_groups_are_not_answered_whatever_the_listener_is_bound_to(self):
         for bound, to in ('127.255.255.255:0', '127.255.255.255'), ('0.0.0.0:0', '127.255.255.255'):
-            listener = self.start(['ping', 'listen', '--json', '--listen', bound, '--workers', 1])
+            listener = self.start(['ping', 'listen', '--json', '--listen', bound, '--workers', 1, '--trace'])
             s = self.client()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             s.sendto(b'Ping 1 ', (to, listener.port))
-            harness.wait_until(lambda: not self.queued(listener.port), what='an empty queue')
+            listener.wait_for_line('C: .*Ping 1')
             truth = self.truth(listener)
             self.assertEqual((truth['received'], truth['ignored'], truth['answered']), (1, 1, 0), bound)
 

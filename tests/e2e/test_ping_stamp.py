@@ -74,6 +74,7 @@ class Stamp(Case):
         listener, found = self.listener('--stateful', stamp=True), []
         self.lines('--stamp', '-c', 1, '-W', '50ms', '127.0.0.1', Server(self, lambda d, n: found.append(d) or []).port,
                    status=1)
+        harness.wait_until(lambda: found, what='the probe')
         s = self.client()
         s.sendto(found[0], listener.addr('stamp'))
         found.append(s.recv(2000))
@@ -111,7 +112,7 @@ class Stamp(Case):
                   status=1)
         self.assertEqual(self.truth(listener)['forged'], 2)
         liar = Server(self, lambda data, n: [stamp_check.make_reply(data, 0, 1, 2, b'wrong')])
-        out = self.ping('--stamp', '--key-file', self.key_file(), '-c', 2, '-i', '1ms', '-W', '50ms', '127.0.0.1',
+        out = self.ping('--stamp', '--key-file', self.key_file(), '-c', 2, '-i', '1ms', '-W', '500ms', '127.0.0.1',
                         liar.port, status=1)
         self.assertIn('2 replies with a wrong HMAC were ignored', out)
 
