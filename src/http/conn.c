@@ -90,6 +90,7 @@ void conn_park(struct conn *c)
 {
     const struct server_options *o = &c->home->server->o;
     c->parked.fd = c->tcp.fd;
+    c->parked.ahead = c->stream == &c->tcp.stream && !(c->flags & CONN_FRESH); /* h1_serve reads before all else */
     c->parked.until = now() + (c->requests ? o->idle_timeout : o->header_timeout);
     c->parked.wake = conn_woken;
     list_add_last(&c->home->idle, &c->idle);

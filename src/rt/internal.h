@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/check.h"
+#include "rt/inbox.h"
 #include "rt/loop.h"
 #include "rt/outbox.h"
 #include "rt/poll.h"
@@ -66,6 +67,7 @@ struct loop {
     struct sanitize sanitize;
     void *signal_stack;
     struct loop_end *ends;
+    struct inbox inbox;
     struct outbox outbox;
     struct ready events[LOOP_EVENTS]; /* of the current turn */
 };

@@ -23,7 +23,7 @@ static bool watched(const struct slot *s, enum io_dir dir)
 /* Is trying worth a system call? Yes, unless the poller watches it and nothing has happened since EAGAIN. */
 static bool may(const struct slot *s, enum io_dir dir)
 {
-    return !watched(s, dir) || (dir == IO_READ ? s->readable : s->writable);
+    return !watched(s, dir) || (dir == IO_READ ? slot_readable(s) : s->writable);
 }
 
 static void spent(struct slot *s, enum io_dir dir)
@@ -98,6 +98,10 @@ static err_t read_from(int fd, void *p, size_t cap, size_t *got, tick until)
         struct slot *s = slot_find(fd);
         if (!may(s, IO_READ))
             TRY(until < 0 ? E_TIMEOUT : slot_wait(fd, IO_READ, until));
+        if (s && s->ahead_n) {
+            *got = inbox_take(s, p, cap);
+            return until < 0 ? NULL : fiber_spend();
+        }
         ssize_t n = sys_read(fd, p, cap);
         if (n >= 0) {
             /* A short read has emptied the socket (epoll(7)), unless the end is waiting behind the data. */

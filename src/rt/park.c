@@ -36,7 +36,7 @@ void park_enter(struct parked *p)
     p->timer.fire = timer_fired;
     if (!e)
         s->parked = p;
-    if (e || s->readable)
+    if (e || slot_readable(s))
         wake_at_once(p);
     timer_set(&p->timer, p->until);
 }

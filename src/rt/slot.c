@@ -81,13 +81,13 @@ void slot_event(const struct ready *r)
     s->hangup |= r->hangup;
     if (s->unsent && s->writable)
         outbox_go_on((int)(uint32_t)r->token, s);
-    if (s->parked && s->readable) {
+    if (s->parked && slot_readable(s)) {
         struct parked *p = s->parked;
         park_leave(p);
         p->wake(p, PARK_READY);
         return;
     }
-    if (s->reader && s->readable)
+    if (s->reader && slot_readable(s))
         fiber_wake(s->reader);
     if (s->writer && s->writable)
         fiber_wake(s->writer);
@@ -99,6 +99,7 @@ void slot_forget(int fd)
     if (!s)
         return;
     CHECK(!s->reader && !s->writer && !s->parked && !s->kept && !s->unsent);
+    inbox_drop(s);
     if (s->watched)
         poll_forget(loop_here->poller, fd);
     *s = (struct slot){.generation = s->generation + 1};
