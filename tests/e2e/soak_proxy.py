@@ -51,35 +51,6 @@ class Client(threading.Thread):
             self.hits += 'l7; hit' in (r.getheader('Cache-Status') or '')
 
 
-def on_disk(folder):
-    """Bytes of all files. Exact only while nobody writes: a file that is renamed during the walk counts twice."""
-    total = 0
-    for at, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.stat(os.path.join(at, name)).st_blocks * 512
-            except OSError:
-                pass
-    return total
-
-
-def stopped(p):
-    """All threads, so that no system call is under way."""
-    states = []
-    for task in os.listdir(f'/proc/{p.pid}/task'):
-        with open(f'/proc/{p.pid}/task/{task}/stat') as f:
-            states.append(f.read().rsplit(')', 1)[1].split()[0])
-    return set(states) == {'T'}
-
-
-def on_disk_at_a_stop(p, folder):
-    p.send_signal(signal.SIGSTOP)
-    harness.wait_until(lambda: stopped(p), what='a stop of all threads')
-    total = on_disk(folder)
-    p.send_signal(signal.SIGCONT)
-    return total
-
-
 class Upload(Case):
     def test_10_gib(self):
         began, size = time.monotonic(), 10 << 30
@@ -109,7 +80,7 @@ class Killed(Proxy):
                     c.start()
                 until = time.monotonic() + 0.4 + (round_ % 5) * 0.1
                 while time.monotonic() < until:
-                    largest = max(largest, on_disk_at_a_stop(p, folder))
+                    largest = max(largest, self.disk_bytes(p, folder))
                     time.sleep(0.02)  # a load, not a wait: it runs between the stops
             finally:
                 p.send_signal(signal.SIGKILL)

@@ -28,7 +28,7 @@ class Textbook(Get):
 
     def test_ends_with_the_message_although_the_server_keeps_the_connection_open(self):
         origin = Origin(self, lambda c, r: c.sendall(answer('done')) or True)
-        self.assertTrue(self.ok('127.0.0.1', origin.port, '/', timeout=5).endswith('done'))
+        self.assertTrue(self.ok('127.0.0.1', origin.port, '/').endswith('done'))
 
     def test_bare_line_feeds_without_a_length(self):
         raw = b'HTTP/1.1 200 OK\nContent-Type: text/html\n\n<html>\nhi\n</html>\n'
@@ -271,7 +271,7 @@ class Redirects(Get):
 
     def test_ten_thousand_redirects(self):
         origin = Origin(self, lambda c, r: c.sendall(answer('', '302 Found', Location=f'/{len(r.target)}x')) or True)
-        self.fails('more than 50 redirects', '-L', origin.url(), timeout=10)
+        self.fails('more than 50 redirects', '-L', origin.url())
         self.assertEqual(len(origin.requests), 51)
         self.fails('more than 3 redirects', '-L', '--max-redirs', '3', origin.url())
 
@@ -304,25 +304,25 @@ class Misbehaving(Get):
             conn.sendall(b'HTTP/1.1 200 OK\r\n')
             while True:
                 conn.sendall(b'X-Filler: ' + b'y' * 4000 + b'\r\n')
-        self.fails('head', Origin(self, handler).url(), timeout=10)
+        self.fails('head', Origin(self, handler).url())
 
     def test_endless_interim_answers(self):
         def handler(conn, request):
             while True:
                 conn.sendall(b'HTTP/1.1 102 Processing\r\n\r\n' * 100)
-        self.fails('interim', Origin(self, handler).url(), timeout=10)
+        self.fails('interim', Origin(self, handler).url())
 
     def test_silence(self):
         def handler(conn, request):
             conn.recv(1)
-        self.fails('--max-time', '-m', '0.3', Origin(self, handler).url(), timeout=10)
-        self.fails('--timeout', '--timeout', '0.3', Origin(self, handler).url(), timeout=10)
+        self.fails('--max-time', '-m', '0.3', Origin(self, handler).url())
+        self.fails('--timeout', '--timeout', '0.3', Origin(self, handler).url())
 
     def test_stalling_in_the_body(self):
         def handler(conn, request):
             conn.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhel')
             conn.recv(1)
-        self.assertEqual(self.fails('--max-time', '-m', '0.3', Origin(self, handler).url(), timeout=10), 'hel')
+        self.assertEqual(self.fails('--max-time', '-m', '0.3', Origin(self, handler).url()), 'hel')
 
     def test_gzip_bomb(self):
         bomb = gzip.compress(bytes(64 << 20))

@@ -24,7 +24,7 @@ class Http2(Get):
 
     def refuses(self, pattern, script, *args, settings=()):
         self.peer = H2Peer(self, script, settings)
-        got = self.fails(pattern, '--http2-prior-knowledge', '-m', '10', *args, self.peer.url(), timeout=15)
+        got = self.fails(pattern, '--http2-prior-knowledge', '-m', '30', *args, self.peer.url(), timeout=40)
         self.peer.check(self)
         return got
 

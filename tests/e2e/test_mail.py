@@ -270,7 +270,8 @@ class Failures(Case):
             for hide in ((), ('--without', 'chunking'), ('--without', 'pipelining')):
                 with self.subTest(fault=fault, hide=hide):
                     server = self.sink('--fault', fault, *hide)
-                    _, out, err = self.send(server.port, *args, check=status, timeout='1s')
+                    waits = any(word in fault for word in ('silent', 'drip', 'endless'))
+                    _, out, err = self.send(server.port, *args, check=status, timeout='1s' if waits else '10s')
                     self.assertIn(words, err)
                     server.stop()
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.server
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -91,6 +92,21 @@ class Proxy(harness.TestCase):
         p = self.start(['proxy', '--listen', '127.0.0.1:0', '--workers', '2', *args])
         return p
 
+    def disk_bytes(self, p, folder):
+        """What all files of a cache take while all threads of the proxy are stopped: one that is renamed would count twice."""
+        def stopped():
+            states = []
+            for task in os.listdir(f'/proc/{p.pid}/task'):
+                with open(f'/proc/{p.pid}/task/{task}/stat') as f:
+                    states.append(f.read().rsplit(')', 1)[1].split()[0])
+            return set(states) == {'T'}
+        p.send_signal(signal.SIGSTOP)
+        try:
+            harness.wait_until(stopped, what='a stop of all threads')
+            return sum(os.stat(os.path.join(at, name)).st_blocks * 512 for at, _, files in os.walk(folder) for name in files)
+        finally:
+            p.send_signal(signal.SIGCONT)
+
     def curl(self, *args, code=0, text=True):
         out = subprocess.run(['curl', '-sS', '--max-time', '20', '--noproxy', '', *map(str, args)], capture_output=True,
                              env=harness.environment())
@@ -107,7 +123,7 @@ class Modes(Proxy):
         p = self.proxy()
         first = self.curl('-i', '-x', p.url, self.base + '/a?b')
         self.assertIn('hello /a?b', first)
-        self.assertIn('Cache-Status: l7; fwd=uri-miss; stored; ttl=60', first)
+        self.assertRegex(first, 'Cache-Status: l7; fwd=uri-miss; stored; ttl=(60|59)')  # its Date may be of the second before
         second = self.curl('-i', '-x', p.url, self.base + '/a?b')
         self.assertIn('Cache-Status: l7; hit; ttl=', second)
         self.assertIn('\nAge: ', second)
@@ -217,7 +233,7 @@ class Rules(Proxy):
         for i in range(3):
             self.curl('-x', p.url, self.base + '/a')
             self.wait_until(lambda: os.path.exists(log) and len(lines()) == i + 1)  # each worker writes when it has answered
-        self.assertIn('l7; fwd=uri-miss; stored; ttl=60', lines()[0])
+        self.assertRegex(lines()[0], 'l7; fwd=uri-miss; stored; ttl=(60|59)')
         for line in lines()[1:]:
             self.assertIn('l7; hit; ttl=', line)
         host, port = p.addr('metrics')
@@ -281,6 +297,10 @@ class Disk(Proxy):
     def files(self):
         return sum(len(f) for at, _, f in os.walk(self.folder) if not at.endswith('/new'))
 
+    def on_disk(self, url, count=1):
+        """Wait until so many are, and the proxy knows."""
+        self.wait_until(lambda: self.ask('why', url).count('on disk: status ') == count, what=f'{count} on disk')
+
     def restart(self):
         self.p.send_signal(9)
         self.p.wait()
@@ -300,7 +320,7 @@ class Disk(Proxy):
     def test_why_shows_both_tiers(self):
         for value in 'ab':
             self.get('/t0', '-H', 'Foo: ' + value)
-        self.wait_until(lambda: self.files() == 2)
+        self.on_disk('http://h/t0', 2)
         self.assertEqual(self.ask('why', 'http://h/t0').count('in memory and on disk: status 200, 5 bytes'), 2)
         self.restart()
         self.get('/t0', '-H', 'Foo: a')
@@ -313,7 +333,7 @@ class Disk(Proxy):
     def test_soft_purge_on_disk(self):
         for what in ('http://h/t1', 'http://h/t*'):
             self.get('/t1')
-            self.wait_until(lambda: self.files() == 1)
+            self.on_disk('http://h/t1')
             self.assertIn('1 purged', self.ask('purge', '--soft', what))
             self.restart()
             why = self.ask('why', 'http://h/t1')

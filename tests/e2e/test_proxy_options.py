@@ -354,9 +354,8 @@ class Options(Case):
         p.wait_for_line('objects on disk')
         for i in range(40):
             self.get(p, f'/{i}')
-        held = lambda: sum(os.path.getsize(os.path.join(at, f)) for at, _, fs in os.walk(folder) for f in fs)  # noqa: E731
-        self.wait_until(lambda: held() > 0.5 * MIB)
-        self.assertLessEqual(held(), 1.01 * MIB)
+        self.wait_until(lambda: self.disk_bytes(p, folder) > 0.5 * MIB)
+        self.assertLessEqual(self.disk_bytes(p, folder), 1.01 * MIB)
 
     def test_cache_targets(self):
         self.behind(lambda c, r: c.sendall(answer('x', Cache_Control='no-store', My_Cache='max-age=60')) or True)

@@ -65,7 +65,7 @@ class Several(Pair):
         for method, body, status in (('GET', '', 200), ('POST', 'x', 504)):
             hold = threading.Event()
             self.addCleanup(hold.set)
-            p = self.pair(lambda c, r: hold.wait(30) and False, '--origin-timeout', '300ms')
+            p = self.pair(lambda c, r: hold.wait(30) and False, '--origin-timeout', '1s')
             self.assertEqual(self.ask(p, method, body)[0], status)
             self.assertEqual(len(self.good.requests), status == 200)
 
@@ -109,7 +109,8 @@ class Several(Pair):
 
 class Health(Pair):
     def sick(self, handler, *args):
-        return self.pair(handler, '--health', '/up', '--health-interval', '50ms', *args)
+        """An interval is also how long a check may take: the other origin must manage that when the machine is busy."""
+        return self.pair(handler, '--health', '/up', '--health-interval', '400ms', *args)
 
     def asked(self, origin):
         return [r for r in origin.requests if r.target != '/up']
@@ -150,7 +151,7 @@ class Health(Pair):
         start = lambda: self.start(['serve', site, '--listen', f'127.0.0.1:{port}', '--access-log', '-'])  # noqa: E731
         first = start()
         good = Origin(self, well)
-        p = self.proxy('--origin', first.url, '--origin', good.url(''), '--health', '/up', '--health-interval', '50ms', '--no-cache')
+        p = self.proxy('--origin', first.url, '--origin', good.url(''), '--health', '/up', '--health-interval', '200ms', '--no-cache')
         self.wait_until(lambda: self.ask(p, target='/up')[1] == 'up')
         first.stop(9)
         for _ in range(20):

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import harness
 
@@ -78,14 +79,17 @@ class Network(harness.TestCase):
 
 class Traceroute(Network):
     def test_three_hops_without_root(self):
+        began = time.monotonic()
         hops, found = self.hops('10.77.3.2')
+        took = time.monotonic() - began
         self.assertEqual(hops, [['10.77.1.2'], ['10.77.2.2'], ['10.77.3.2']])
         self.assertEqual(found[-1], {'type': 'end', 'reached': True, 'hops': 3})
         for hop in found[:-1]:
             self.assertEqual(len(hop['probes']), 3)
             for p in hop['probes']:
-                self.assertTrue(0 < p['rtt_ns'] < 50_000_000, p)
+                self.assertTrue(0 < p['rtt_ns'] < took * 1e9, p)
                 self.assertEqual(p['clock'], 'kernel')
+        self.assertLess(min(p['rtt_ns'] for hop in found[:-1] for p in hop['probes']), 50_000_000)
 
     def test_three_hops_over_ipv6(self):
         hops, found = self.hops('fd77:3::2')
@@ -160,14 +164,14 @@ class Traceroute(Network):
 
 class PingErrors(Network):
     def test_too_big_unreachable_and_ttl(self):
-        out = self.l7('ping', '-c', 1, '-W', '500ms', '-M', 'do', '-s', 1400, '10.77.3.2', status=1)
+        out = self.l7('ping', '-c', 1, '-W', '3s', '-M', 'do', '-s', 1400, '10.77.3.2', status=1)
         self.assertIn('From 10.77.2.2: too big, mtu=1280: seq=1', out)
-        out = self.l7('ping', '-c', 2, '-i', '10ms', '-W', '500ms', '-s', 1600, '-M', 'do', '10.77.3.2', status=1)
+        out = self.l7('ping', '-c', 2, '-i', '10ms', '-W', '3s', '-s', 1600, '-M', 'do', '10.77.3.2', status=1)
         self.assertRegex(out, 'too big|not sent: .*larger')
-        out = self.l7('ping', '-c', 2, '-i', '10ms', '-W', '500ms', '10.77.99.1', status=1)
+        out = self.l7('ping', '-c', 2, '-i', '10ms', '-W', '3s', '10.77.99.1', status=1)
         self.assertEqual(out.count('From 10.77.1.2: network unreachable: seq='), 2)
         self.assertIn('+2 errors, 100% packet loss', out)
-        out = self.l7('ping', '-c', 1, '-t', 2, '-W', '500ms', '10.77.3.2', status=1)
+        out = self.l7('ping', '-c', 1, '-t', 2, '-W', '3s', '10.77.3.2', status=1)
         self.assertIn('From 10.77.2.2: time to live exceeded: seq=1', out)
         out = self.l7('ping', '-c', 1, '10.77.3.2', status=1)
         self.assertIn('From 10.77.3.2: refused', out)
