@@ -229,10 +229,11 @@ static void accept_fiber(void *arg)
     free(arg);
     while (!accept_some(&a))
         continue;
-    /* Draining: who stands in line already is still served, and nobody else gets in. */
+    /* Draining: who stands in line already is still served, told of or not, and nobody else gets in. */
     struct list line;
     struct addr peer;
     list_init(&line);
+    io_forget(a.fd);
     for (int fd; !io_accept_now(a.fd, &fd, &peer);)
         take_in(&a, fd, &peer, &line);
     welcome_all(&line);

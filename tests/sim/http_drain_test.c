@@ -129,12 +129,41 @@ static void who_never_takes_it_is_hung_up_on(void **state)
     in_world(never_body);
 }
 
+static void drain_now(struct note *n)
+{
+    (void)n;
+    server_drain(server);
+    park_wake_all(PARK_SHUTDOWN);
+}
+
+/* Who has come in the very turn in which the server is told to stop: the poller has not told of it yet. */
+static void in_line_body(void *arg)
+{
+    (void)arg;
+    struct note stop = {.run = drain_now};
+    start();
+    sim_window(1000);
+    int first = ask(S("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    assert_ok(io_wait(first, IO_READ, after(1000))); /* an event: what is posted now is done in this turn */
+    int fd = ask(S("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    loop_post(loop_self(), &stop);
+    takes_the_whole_answer(fd);
+    io_close(first);
+    listen_close(&point);
+}
+static void who_stands_in_line_is_served(void **state)
+{
+    (void)state;
+    in_world(in_line_body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_taken_to_its_end),
         cmocka_unit_test(the_last_answer_is_taken_to_its_end),
         cmocka_unit_test(who_never_takes_it_is_hung_up_on),
+        cmocka_unit_test(who_stands_in_line_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
