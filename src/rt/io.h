@@ -50,8 +50,8 @@ MUST err_t io_send_pages(int fd, struct iovec *before, int count, const char *, 
 /* Move up to `cap` bytes from one descriptor to another, one of which is a pipe, by splice(2). got 0 = end. */
 MUST err_t io_splice(int from, int to, size_t cap, size_t *got, tick until);
 
-/* This thread will have many sockets to write to and to close: from now on what io_writev_soon and io_close_soon keep
-   back enters the kernel in batches, where it can do that. Takes a descriptor. */
+/* This thread will have many sockets: from now on what io_writev_soon and io_close_soon keep back, and what is read
+   ahead (park.h), enters the kernel in batches, where it can do that. Takes a descriptor. */
 void io_expect_many(void);
 
 MUST err_t io_accept(int fd, int *conn, struct addr *peer, tick until); /* CLOEXEC and non-blocking */

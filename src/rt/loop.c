@@ -258,9 +258,9 @@ static void turn(struct loop *l)
     int n = poll_wait(l->poller, l->events, LOOP_EVENTS, until);
     bool ran = false;
     read_clocks(l);
-    if (n > 1)
-        inbox_fill(l, l->events, n);
     for (int i = 0; i < n; i++) {
+        if (i % INBOX_PIECES == 0)
+            inbox_fill(l, &l->events[i], n - i < INBOX_PIECES ? (unsigned)(n - i) : INBOX_PIECES);
         bool idle = !l->ready;
         l->more = i + 1 < n;
         slot_event(&l->events[i]);

@@ -296,6 +296,14 @@ void sys_send_all(struct sys_send *s, unsigned n)
     (void)s, (void)n;
 }
 
+void sys_receive_all(struct sys_receive *r, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        r[i].result = sys_read(r[i].fd, r[i].p, r[i].n);
+        r[i].result = r[i].result < 0 ? -errno : r[i].result;
+    }
+}
+
 void sys_close_all(int *fds, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)

@@ -25,10 +25,11 @@ struct slot {
     uint32_t line; /* ... and how many of those there are still to be let in */
     struct fiber *reader, *writer;
     struct parked *parked;
-    bool kept;                  /* the outbox holds a write */
-    uint16_t ahead_at, ahead_n; /* what was read ahead and not asked for yet: where in the inbox, how many bytes */
-    err_t failed;               /* such a write has; for the next operation */
-    struct unsent *unsent;      /* the rest of such a write */
+    bool kept;             /* the outbox holds a write */
+    uint16_t ahead_n;      /* bytes that were read ahead and not asked for yet ... */
+    uint32_t ahead_at;     /* ... and where they are in the inbox */
+    err_t failed;          /* such a write has; for the next operation */
+    struct unsent *unsent; /* the rest of such a write */
 };
 
 /* Is there something to read, as far as is known? */

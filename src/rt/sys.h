@@ -31,6 +31,14 @@ struct sys_send {
 };
 void sys_send_all(struct sys_send *, unsigned n);
 void sys_close_all(int *fds, unsigned n); /* the same for close(2), which is always done; the array is used up */
+/* The same for recv(2), but what could not be had by a batch is tried one by one. */
+struct sys_receive {
+    int fd;
+    char *p;
+    size_t n;
+    ssize_t result; /* bytes, 0 at the end, or minus errno */
+};
+void sys_receive_all(struct sys_receive *, unsigned n);
 void sys_batch_done(void);
 void sys_thread_done(void); /* frees what this thread keeps for all these */
 int sys_accept(int fd, struct sockaddr *, socklen_t *);

@@ -81,6 +81,30 @@ void sys_send_all(struct sys_send *s, unsigned n)
     }
 }
 
+static void received(void *what, int result)
+{
+    ((struct sys_receive *)what)->result = result;
+}
+
+void sys_receive_all(struct sys_receive *r, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        r[i].result = -EAGAIN;
+    for (unsigned at = 0; at < n && ring.open;) {
+        unsigned some = n - at < RING ? n - at : RING;
+        for (const struct sys_receive *end = r + at + some; r + at < end; at++) {
+            struct io_uring_sqe *e = io_uring_get_sqe(&ring.uring);
+            io_uring_prep_recv(e, r[at].fd, r[at].p, r[at].n, MSG_DONTWAIT);
+            io_uring_sqe_set_data(e, &r[at]);
+        }
+        ring_run(some, received);
+    }
+    for (unsigned i = 0; i < n && !ring.open; i++) {
+        ssize_t got = r[i].result == -EAGAIN ? sys_read(r[i].fd, r[i].p, r[i].n) : r[i].result;
+        r[i].result = got < 0 && r[i].result == -EAGAIN ? -errno : got;
+    }
+}
+
 static void closed(void *what, int result)
 {
     (void)result; /* as with close(2), the number is free again whatever it says */

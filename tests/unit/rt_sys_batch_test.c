@@ -87,6 +87,34 @@ static void each_send_has_its_own_result(void **state)
     close_pairs();
 }
 
+static void each_receive_has_its_own_result(void **state)
+{
+    (void)state;
+    char got[PAIRS][8], text[8];
+    struct sys_receive calls[PAIRS];
+    open_batches();
+    open_pairs();
+    for (int i = 0; i < PAIRS; i++) {
+        int n = snprintf(text, sizeof text, "no %d", i);
+        assert_true(i == 5 || send(far_end[i], text, (size_t)n, 0) == n);
+        calls[i] = (struct sys_receive){.fd = near_end[i], .p = got[i], .n = sizeof got[i]};
+    }
+    assert_int_equal(recv(near_end[3], got[3], sizeof got[3], 0), 4);
+    close(far_end[3]);
+    calls[7].fd = -1;
+    calls[9].n = 2;
+    sys_receive_all(calls, PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+        ssize_t n = snprintf(text, sizeof text, "no %d", i);
+        ssize_t want = i == 3 ? 0 : i == 5 ? -EAGAIN : i == 7 ? -EBADF : i == 9 ? 2 : n;
+        assert_int_equal(calls[i].result, want);
+        if (want > 0)
+            assert_memory_equal(got[i], text, (size_t)want);
+    }
+    sys_batch_done();
+    close_pairs();
+}
+
 static void all_are_closed(void **state)
 {
     (void)state;
@@ -139,6 +167,7 @@ static void they_leave_where_rings_cannot_be_had(void **state)
 {
     forbidden = true;
     each_send_has_its_own_result(state);
+    each_receive_has_its_own_result(state);
     all_are_closed(state);
     small_writes_leave_in_a_batch(state);
     forbidden = false;
@@ -148,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_send_has_its_own_result),
+        cmocka_unit_test(each_receive_has_its_own_result),
         cmocka_unit_test(all_are_closed),
         cmocka_unit_test(small_writes_leave_in_a_batch),
         cmocka_unit_test(they_leave_where_rings_cannot_be_had),
