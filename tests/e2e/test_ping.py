@@ -242,7 +242,7 @@ class Truth(Case):
         truth = self.truth(listener)
         self.assertEqual(got['lost'], truth['lost'])
         self.assertGreater(truth['lost'], 20)
-        self.assertTrue(15e6 <= got['min_ns'] and got['median_ns'] < 30e6, got)
+        self.assertTrue(15e6 <= got['min_ns'] < 18e6 and got['max_ns'] > 22e6, got)  # 20 ms, 5 more or less; a busy machine adds
 
     def test_same_seed_same_losses(self):
         lost = []
@@ -265,7 +265,7 @@ class Truth(Case):
 
     def test_stateless_reflectors_cannot_tell_and_that_is_said(self):
         listener = self.listener('--loss', '5/10', stamp=True)
-        out = self.ping('--stamp', '-c', 20, '-i', '1ms', '-W', '100ms', '127.0.0.1', listener.addr('stamp')[1])
+        out = self.ping('--stamp', '-c', 20, '-i', '1ms', '-W', '1s', '127.0.0.1', listener.addr('stamp')[1])
         self.assertIn('in which direction probes were lost is not known', out)
 
 
