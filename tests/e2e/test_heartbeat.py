@@ -114,12 +114,13 @@ class Beats(Heartbeat):
 
     def test_false_alarms_learns_a_short_deadline(self):
         self.listen('--false-alarms', '2/minute')
-        s = self.socket()
+        s, sent = self.socket(), []
         for i in range(1, 400):
+            sent.append(time.monotonic())
             s.send(beat(sequence=i, interval=0.01))
             time.sleep(0.01)
-        left = self.table()['node']['left_ms']
-        self.assertLess(left, 2000)
+        longest = max(b - a for a, b in zip(sent, sent[1:]))  # a machine that is busy does not send evenly
+        self.assertLess(self.table()['node']['left_ms'], max(2, 20 * longest) * 1000)
         self.listener.wait_for_line('"event":"down"', 'stdout')
 
     def test_a_stopped_listener_buries_nobody(self):
