@@ -51,7 +51,7 @@ class Numbers(ping_case.Case):
         listener = self.listener('--loss', '1/2', '--json', '--stateful', stamp=True)
         for args in (['127.0.0.1', listener.port], ['--stamp', '127.0.0.1', listener.addr('stamp')[1]],
                      ['127.0.0.1', harness.free_port(socket.SOCK_DGRAM)]):
-            _, out, _ = self.run_l7(['ping', '--json', '-c', 6, '-i', '5ms', '-W', '100ms', *args])
+            _, out, _ = self.run_l7(['ping', '--json', '-c', 6, '-i', '5ms', '-W', '1s', *args])
             for o in map(json.loads, out.splitlines()):
                 kind = o['type'] + (', STAMP' if o['type'] == 'summary' and '--stamp' in args else '')
                 seen.setdefault(kind, set()).update(set(o) - {'type', 'host', 'address'})
@@ -80,8 +80,8 @@ class Numbers(ping_case.Case):
     def test_text_shows_the_same_with_percentiles(self):
         listener = self.listener('--delay', '5ms', '--jitter', '2ms')
         out = self.ping('-c', 20, '-i', '10ms', '-D', '127.0.0.1', listener.port)
-        lines = re.findall(r'(?m)^\[(\d{10}\.\d{6})\] 32 bytes from .* time=([\d.]+) ms$', out)
-        self.assertEqual(len(lines), 20)
+        lines = re.findall(r'(?m)^\[(\d{10}\.\d{6})\] 32 bytes from .* time=([\d.]+) ms(?: \(reordered\))?$', out)
+        self.assertEqual(len(lines), 20, out)
         self.assertLess(abs(float(lines[0][0]) - time.time()), 30)
         trips = sorted(float(trip) for _, trip in lines)
         found = re.search(r'rtt median/p90/p99 = ([\d.]+)/([\d.]+)/([\d.]+) ms, by kernel time stamps', out)
@@ -117,10 +117,9 @@ class Numbers(ping_case.Case):
         p.wait_for_line('"seq":5', 'stdout')
         p.send_signal(signal.SIGSTOP)
         time.sleep(0.5)  # the fifty sending times that pass meanwhile
+        before = p.stdout().count('"reply"')
         p.send_signal(signal.SIGCONT)
-        first = p.wait_for_line('"reply"', 'stdout', count=6)
-        self.assertIsNotNone(first)
-        p.wait_for_line('"seq":12', 'stdout')
+        p.wait_for_line('"reply"', 'stdout', count=before + 6)
         p.send_signal(signal.SIGINT)
         self.assertEqual(p.wait(), 0)
         objects = [json.loads(line) for line in p.stdout().splitlines()]

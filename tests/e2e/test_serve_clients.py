@@ -22,7 +22,7 @@ class Clients(Serve):
             start = time.monotonic()
             self.assertEqual(self.ask('/a.txt').status, 200)
             return time.monotonic() - start
-        self.assertTrue(any(took() < 0.1 for _ in range(5)))
+        self.assertTrue(any(took() < 0.1 for _ in range(20)))
 
     def test_one_byte_a_time_one_that_never_reads_and_ten_thousand_silent_ones(self):
         slow, deaf = self.conn(), self.conn()
@@ -64,7 +64,7 @@ def took():
     start = time.monotonic()
     ask(socket.create_connection(("127.0.0.1", {self.server.port})))
     return time.monotonic() - start
-assert any(took() < 0.1 for _ in range(5))  # it is the machine that keeps one waiting
+assert any(took() < 0.1 for _ in range(20))  # it is the machine that keeps one waiting
 for c in conns[::100]:
     ask(c)
 print(len(conns))
