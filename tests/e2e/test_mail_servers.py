@@ -291,12 +291,12 @@ cram:
         _, _, err = self.submit('-s', 'Bild für 你', '-b', '-', '-a', self.file('große Datei.bin', data), '--trace', input='.\n..\nGrüße',
                                 to=['bob@example.org', 'cid@example.org', 'nobody@example.org'], check=3)
         self.assertIn('BDAT 8388608\n', err)
-        self.wait_until(lambda: len(self.raw()) == 1, what='the delivery')  # one copy for both in one Maildir
-        m = self.message()
-        part = next(m.iter_attachments())
-        self.assertEqual((m['subject'], part.get_filename()), ('Bild für 你', 'große Datei.bin'))
-        self.assertEqual(part.get_payload(decode=True), data)
-        self.assertEqual(m.get_body().get_content().replace('\r\n', '\n'), '.\n..\nGrüße')
+        self.wait_until(lambda: len(self.raw()) == 2, what='a copy for each')
+        for m in (email.message_from_bytes(r, policy=email.policy.default) for r in self.raw()):
+            part = next(m.iter_attachments())
+            self.assertEqual((m['subject'], part.get_filename()), ('Bild für 你', 'große Datei.bin'))
+            self.assertEqual(part.get_payload(decode=True), data)
+            self.assertEqual(m.get_body().get_content().replace('\r\n', '\n'), '.\n..\nGrüße')
 
     def test_mechanisms(self):
         for mech in ('PLAIN', 'LOGIN', 'CRAM-MD5', 'auto'):
