@@ -31,18 +31,18 @@ def exactly(file, n):
 
 
 def read_chunked(file, request):
-    n = -1
+    body, raw, n = [], [request.raw], -1
     while n:
         line = file.readline()
         n = int(line.split(b';')[0], 16)
-        data = exactly(file, n)
-        request.body += data
-        request.raw += line + data + (exactly(file, 2) if n else b'')
+        body.append(exactly(file, n))
+        raw += line, body[-1], exactly(file, 2) if n else b''
     while line != b'\r\n':  # trailers
         line = file.readline()
         if not line:
             raise EOFError
-        request.raw += line
+        raw.append(line)
+    request.body, request.raw = b''.join(body), b''.join(raw)
 
 
 def read_request(file):

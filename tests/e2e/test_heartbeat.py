@@ -56,8 +56,8 @@ class Beats(Heartbeat):
                              '--verbose'], wait=False)
         self.listener.wait_for_line('"event":"up".*"id":"alpha"', 'stdout')
         self.wait_until(lambda: self.table()['alpha']['received'] >= 5)
-        row = self.table()['alpha']
-        self.assertEqual((row['state'], row['interval_ms']), ('up', 50))
+        row = self.wait_for('alpha', state='up')
+        self.assertEqual(row['interval_ms'], 50)
         self.assertLess(abs(row['delay_ms']), 1000)
         self.assertEqual(sender.stop(), 0)
         self.listener.wait_for_line('"event":"stopped".*"id":"alpha"', 'stdout')

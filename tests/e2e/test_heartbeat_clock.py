@@ -72,8 +72,8 @@ class Steps(Heartbeat):
         before = self.rows()
         self.wait_until(lambda: all(self.rows()[n]['received'] >= before[n]['received'] + beats for n in SENDERS))
         for name in SENDERS:
-            row = self.rows()[name]
-            self.assertEqual((row['state'], row['restarts'], row['duplicates'], row['reordered']), ('up', 0, 0, 0), name)
+            row = self.wait_until(lambda: (r := self.rows()[name])['state'] == 'up' and r, what=f'{name} up')  # not late just now
+            self.assertEqual((row['restarts'], row['duplicates'], row['reordered']), (0, 0, 0), name)
             # What a sender says of it may come a moment later than its next beat.
             self.wait_until(lambda: row['lost'] <= self.left_out(self.senders[name]), what=f'no beat of {name} lost')
             self.assertTrue(0 <= row['seen_ms'] < TIMEOUT * 1000 and 0 <= row['state_ms'] < 600000, row)
@@ -107,7 +107,7 @@ class Steps(Heartbeat):
         s.send(beat('later', 1))
         self.wait_until(lambda: len(self.kept()) == 4 and len(self.events()) == 4)
         dates = [t for _, t in self.kept()]
-        self.assertEqual(dates, sorted(dates))
+        self.assertLess(max(dates[:3]), dates[3])
         self.assertAlmostEqual(dates[3] - time.time(), HOUR, delta=30)
         said = datetime.datetime.fromisoformat(self.events()[3]['time'].replace('Z', '+00:00')).timestamp()
         self.assertAlmostEqual(said, dates[3], delta=0.01)

@@ -92,7 +92,7 @@ class Events(Heartbeat):
         self.wait_until(lambda: all(r['received'] > received + 20 for r in self.table().values()))
         table = self.table()
         self.assertEqual(len(table), 100)
-        self.assertEqual({r['state'] for r in table.values()}, {'up'})
+        self.wait_until(lambda: {r['state'] for r in self.table().values()} == {'up'}, what='nobody late')
         self.assertEqual(sum(r['lost'] for r in table.values()), 0)
         self.assertEqual(second.stdout(), '')
         self.assertEqual(sqlite3.connect(path).execute('SELECT count(*) FROM changes').fetchone()[0], 100)
