@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
+
 #include "base/list.h"
 #include "rt/inbox.h"
 #include "rt/io.h"
@@ -170,6 +172,26 @@ static void only_when_asked_for(void **state)
     in_world(only_when_asked_for_body);
 }
 
+/* A call that fails ahead of time is made again by who is woken. */
+static void asks_again_body(void *arg)
+{
+    (void)arg;
+    let_in(2, true);
+    say(0, "a", 1);
+    say(1, "b", 1);
+    sim_fail(1, EINTR);
+    wait_for(2);
+    assert_int_equal(guests[0].calls + guests[1].calls, 1);
+    assert_got(0, "a", 1);
+    assert_got(1, "b", 1);
+    all_leave(2);
+}
+static void asks_again(void **state)
+{
+    (void)state;
+    in_world(asks_again_body);
+}
+
 static char pattern(size_t i)
 {
     return (char)('a' + i % 23);
@@ -264,8 +286,8 @@ static void left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_together), cmocka_unit_test(only_when_asked_for), cmocka_unit_test(large_ones),
-        cmocka_unit_test(slow_takers),    cmocka_unit_test(left_alone),
+        cmocka_unit_test(reads_together), cmocka_unit_test(only_when_asked_for), cmocka_unit_test(asks_again),
+        cmocka_unit_test(large_ones),     cmocka_unit_test(slow_takers),         cmocka_unit_test(left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
