@@ -81,4 +81,4 @@ class Heartbeat(harness.TestCase):
         self.assertLess(min(silent.values()), timeout_ms + 200)
 
     def events(self, listener=None):
-        return [json.loads(line) for line in (listener or self.listener).stdout().splitlines()]
+        return [json.loads(line) for line in (listener or self.listener).stdout().split('\n')[:-1]]

@@ -62,10 +62,11 @@ class Listening(Heartbeat):
                 s.send(beat(sequence=i, interval=0.05))
                 self.wait_for('node', state='down', sequence=i)
             self.assertEqual(self.wait_for('node', state='down')['flapping'], damp != '0')
-            self.wait_until(lambda: [e['event'] for e in self.events()].count('down') == downs)
+            down = lambda: sum((e['id'], e['event']) == ('node', 'down') for e in self.events())  # noqa: E731
+            self.wait_until(lambda: down() == downs)
             s.send(beat('end', 1))
             self.listener.wait_for_line('"id":"end"', 'stdout')
-            self.assertEqual([e['event'] for e in self.events()].count('down'), downs)
+            self.assertEqual(down(), downs)
 
     def test_forget(self):
         self.listen('--forget', '500ms', '--timeout', '200ms')
