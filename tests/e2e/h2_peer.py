@@ -96,6 +96,7 @@ class H2Peer:
         self.threads = []
         threading.Thread(target=self._accept, daemon=True).start()
         test.addCleanup(self.socket.close)
+        test.addCleanup(self.socket.shutdown, socket.SHUT_RDWR)  # an accept that waits would outlive a close
 
     def url(self, target='/'):
         return f'{"https" if self.tls else "http"}://127.0.0.1:{self.socket.getsockname()[1]}{target}'

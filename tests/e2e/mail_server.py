@@ -62,5 +62,6 @@ class Scripted:
 
     def close(self):
         self.over.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # an accept that waits would outlive a close
         self.listener.close()
         self.thread.join(10)

@@ -74,6 +74,7 @@ class Raw:
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port = self.listener.getsockname()[1]
         test.addCleanup(self.listener.close)
+        test.addCleanup(self.listener.shutdown, socket.SHUT_RDWR)  # an accept that waits would outlive a close
         threading.Thread(target=self.run, args=(data,), daemon=True).start()
 
     def run(self, data):
