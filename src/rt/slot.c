@@ -77,6 +77,7 @@ void slot_event(const struct ready *r)
     if (!s || s->generation != r->token >> 32 || !s->watched)
         return; /* for an earlier user of this number */
     s->readable |= r->read || r->hangup;
+    s->line = r->read ? 0 : s->line; /* somebody has come since they were counted */
     s->writable |= r->write || r->hangup;
     s->hangup |= r->hangup;
     if (s->unsent && s->writable)

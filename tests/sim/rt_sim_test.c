@@ -147,6 +147,34 @@ static void line_is_counted(void **state)
     in_world(line_is_counted_body);
 }
 
+/* Who comes while some of those counted are still to be let in is told of once, and not forgotten. */
+static void line_grows_body(void *arg)
+{
+    (void)arg;
+    int l = listener(), conn[4], c[4];
+    struct addr peer;
+    assert_err(io_accept(l, &conn[0], &peer, after(1000)), E_TIMEOUT);
+    for (int i = 0; i < 2; i++)
+        c[i] = dialled();
+    assert_ok(io_accept(l, &conn[0], &peer, after(1000)));
+    for (int i = 2; i < 4; i++)
+        c[i] = dialled();
+    assert_ok(fiber_sleep(after(1000)));
+    for (int i = 1; i < 4; i++)
+        assert_ok(io_accept(l, &conn[i], &peer, after(1000)));
+    assert_err(io_accept_now(l, &conn[0], &peer), E_TIMEOUT);
+    for (int i = 0; i < 4; i++) {
+        io_close(c[i]);
+        io_close(conn[i]);
+    }
+    io_close(l);
+}
+static void line_grows(void **state)
+{
+    (void)state;
+    in_world(line_grows_body);
+}
+
 static int woken;
 static void wake(struct parked *p, enum park_why why)
 {
@@ -180,8 +208,9 @@ static void parked_wakes_on_hangup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(time_jumps),      cmocka_unit_test(latency_and_windows),    cmocka_unit_test(failures),
-        cmocka_unit_test(line_is_counted), cmocka_unit_test(parked_wakes_on_hangup),
+        cmocka_unit_test(time_jumps), cmocka_unit_test(latency_and_windows),
+        cmocka_unit_test(failures),   cmocka_unit_test(line_is_counted),
+        cmocka_unit_test(line_grows), cmocka_unit_test(parked_wakes_on_hangup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
