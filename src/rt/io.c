@@ -297,6 +297,8 @@ err_t io_send_pages(int fd, struct iovec *before, int count, const char *p, size
 
 err_t io_splice(int from, int to, size_t cap, size_t *got, tick until)
 {
+    const struct slot *source_slot = slot_find(from);
+    CHECK(!source_slot || !source_slot->ahead_n); /* it would be passed by */
     TRY(settle(to, until));
     for (;;) {
         ssize_t n = sys_splice(from, to, cap);

@@ -15,8 +15,8 @@ enum park_why { PARK_READY, PARK_TIMEOUT, PARK_SHUTDOWN };
 
 struct parked {
     int fd;
-    bool ahead; /* what comes may be received before `wake` runs (rt/inbox.h): who is woken reads it, with io_read or
-                   io_read_now, before anything else is done with `fd` */
+    bool ahead; /* what comes may be received before `wake` runs (rt/inbox.h), some 1 KiB at most: who is woken reads
+                   all of it, with io_read or io_read_now, before anything else is done with `fd` */
     tick until;
     void (*wake)(struct parked *, enum park_why);
     struct list link;   /* private */

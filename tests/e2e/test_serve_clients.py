@@ -5,6 +5,7 @@ import os
 import re
 import select
 import signal
+import statistics
 import subprocess
 import threading
 import time
@@ -17,12 +18,12 @@ from serve_case import Answer, Serve, get
 
 class Clients(Serve):
     def answered_at_once(self):
-        """Or the next one is, and so on: it is the machine that keeps one waiting, the others would keep all."""
+        """Most of them: it is the machine that keeps one waiting, the others would keep all."""
         def took():
             start = time.monotonic()
             self.assertEqual(self.ask('/a.txt').status, 200)
             return time.monotonic() - start
-        self.assertTrue(any(took() < 0.1 for _ in range(20)))
+        self.assertLess(statistics.median(took() for _ in range(11)), 0.1)
 
     def test_one_byte_a_time_one_that_never_reads_and_ten_thousand_silent_ones(self):
         slow, deaf = self.conn(), self.conn()
@@ -47,7 +48,7 @@ class Clients(Serve):
     def test_ten_thousand_idle_connections(self):
         """Run by a child, whose descriptors are its own."""
         code = f'''
-import resource, socket, time, sys
+import resource, socket, statistics, time, sys
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 def ask(c):
@@ -64,7 +65,7 @@ def took():
     start = time.monotonic()
     ask(socket.create_connection(("127.0.0.1", {self.server.port})))
     return time.monotonic() - start
-assert any(took() < 0.1 for _ in range(20))  # it is the machine that keeps one waiting
+assert statistics.median(took() for _ in range(11)) < 0.1  # it is the machine that keeps one waiting
 for c in conns[::100]:
     ask(c)
 print(len(conns))

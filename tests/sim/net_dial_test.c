@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Happy Eyeballs in virtual time: who is dialled when, and who wins. */
-#include "tests/unit/unit.h"
+#include "tests/sim/world.h"
 
 #include <stdio.h>
 
@@ -65,16 +65,6 @@ static err_t try_dial(const char *host, struct log *log, int *fd, struct addr *p
     log->text[0] = 0;
     log->name = host;
     return dial(slice_z(host), 80, &options, fd, peer, NULL, after(ms));
-}
-
-static void in_world(fiber_fn *fn)
-{
-    struct loop *l;
-    sim_reset();
-    assert_ok(loop_open(&l));
-    assert_ok(loop_run(l, "test", fn, NULL));
-    loop_close(l);
-    assert_int_equal(sim_open_count(), 0);
 }
 
 static void steps_body(void *arg)

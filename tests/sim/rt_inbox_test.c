@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/unit.h"
+#include "tests/sim/world.h"
 
 #include <errno.h>
 
@@ -108,16 +108,6 @@ static void all_leave(int count)
         }
         io_close(guests[i].far);
     }
-}
-
-static void in_world(fiber_fn *fn)
-{
-    struct loop *l;
-    sim_reset();
-    assert_ok(loop_open(&l));
-    assert_ok(loop_run(l, "test", fn, NULL));
-    loop_close(l);
-    assert_int_equal(sim_open_count(), 0);
 }
 
 static void assert_got(int i, const char *text, size_t n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/unit.h"
+#include "tests/sim/world.h"
 
 #include <errno.h>
 
@@ -26,15 +26,11 @@ static void connect_both(void)
     assert_err(io_read(near_end, &byte, 1, &n, after(1)), E_TIMEOUT); /* from now on the loop knows it */
 }
 
-static void in_world(size_t window, fiber_fn *fn)
+static void in_narrow_world(size_t window, fiber_fn *fn)
 {
-    struct loop *l;
     sim_reset();
     sim_window(window);
-    assert_ok(loop_open(&l));
-    assert_ok(loop_run(l, "test", fn, NULL));
-    loop_close(l);
-    assert_int_equal(sim_open_count(), 0);
+    run_in_world(fn);
 }
 
 static err_t soon(const char *text)
@@ -77,7 +73,7 @@ static void leaves_at_the_end_of_the_turn_body(void *arg)
 static void leaves_at_the_end_of_the_turn(void **state)
 {
     (void)state;
-    in_world(65536, leaves_at_the_end_of_the_turn_body);
+    in_narrow_world(65536, leaves_at_the_end_of_the_turn_body);
 }
 
 static void keeps_order_body(void *arg)
@@ -110,7 +106,7 @@ static void keeps_order_body(void *arg)
 static void keeps_order(void **state)
 {
     (void)state;
-    in_world(65536, keeps_order_body);
+    in_narrow_world(65536, keeps_order_body);
 }
 
 /* Everything that the far end gets while it reads at its leisure. */
@@ -152,7 +148,7 @@ static void takes_turns_body(void *arg)
 static void takes_turns(void **state)
 {
     (void)state;
-    in_world(65536, takes_turns_body);
+    in_narrow_world(65536, takes_turns_body);
 }
 
 static void waits_for_room_body(void *arg)
@@ -190,7 +186,7 @@ static void waits_for_room_body(void *arg)
 static void waits_for_room(void **state)
 {
     (void)state;
-    in_world(10, waits_for_room_body);
+    in_narrow_world(10, waits_for_room_body);
 }
 
 static void tells_errors_later_body(void *arg)
@@ -210,7 +206,7 @@ static void tells_errors_later_body(void *arg)
 static void tells_errors_later(void **state)
 {
     (void)state;
-    in_world(65536, tells_errors_later_body);
+    in_narrow_world(65536, tells_errors_later_body);
 }
 
 /* A question that has not left although the connection lives: who waits for its answer is told, not left waiting. */
@@ -231,7 +227,7 @@ static void tells_who_waits_body(void *arg)
 static void tells_who_waits(void **state)
 {
     (void)state;
-    in_world(65536, tells_who_waits_body);
+    in_narrow_world(65536, tells_who_waits_body);
 }
 
 static void loses_what_nobody_takes_body(void *arg)
@@ -248,7 +244,7 @@ static void loses_what_nobody_takes_body(void *arg)
 static void loses_what_nobody_takes(void **state)
 {
     (void)state;
-    in_world(10, loses_what_nobody_takes_body);
+    in_narrow_world(10, loses_what_nobody_takes_body);
 }
 
 /* More than an outbox holds, in one turn. */
@@ -273,7 +269,7 @@ static void overflows_body(void *arg)
 static void overflows(void **state)
 {
     (void)state;
-    in_world(65536, overflows_body);
+    in_narrow_world(65536, overflows_body);
 }
 
 int main(void)

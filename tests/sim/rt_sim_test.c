@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/unit.h"
+#include "tests/sim/world.h"
 
 #include <errno.h>
 
@@ -11,20 +11,10 @@
 
 static struct addr server_addr;
 
-static void in_world(fiber_fn *fn)
-{
-    struct loop *l;
-    sim_reset();
-    assert_ok(addr_parse(S("127.0.0.1"), 80, &server_addr));
-    assert_ok(loop_open(&l));
-    assert_ok(loop_run(l, "test", fn, NULL));
-    loop_close(l);
-    assert_int_equal(sim_open_count(), 0);
-}
-
 static int listener(void)
 {
     int fd = sys_socket(AF_INET, SOCK_STREAM);
+    assert_ok(addr_parse(S("127.0.0.1"), 80, &server_addr));
     assert_int_equal(sys_bind(fd, &server_addr.sa, server_addr.len), 0);
     assert_int_equal(sys_listen(fd, 8), 0);
     return fd;
